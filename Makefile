@@ -1,0 +1,44 @@
+# Sets up .venv in this folder from the lock file, and uses nothing else.
+.DEFAULT_GOAL := help
+.PHONY: help report test bench lab data lock check
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help: ## say what each target does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|'
+
+$(READY): requirements.lock pyproject.toml
+	@echo "Setting up $(VENV): a few minutes the first time …"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+report: $(READY) ## render the report for January–February 2021 and for 2022 into out/
+	@$(BIN)/kzresearch report
+
+test: $(READY) ## run the tests
+	@$(BIN)/python -m pytest
+
+bench: $(READY) ## measure speed and memory, as ratios within one run
+	@$(BIN)/python -m tests.bench
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab notebooks
+
+data: $(READY) ## build the tables in data/ again from the raw files (KZRESEARCH_RAW, or downloaded)
+	@$(BIN)/kzresearch build
+
+check: $(READY) ## lint, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lock: $(READY) ## renew requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --extra lab --extra dev \
+	  --output-file requirements.lock --upgrade pyproject.toml

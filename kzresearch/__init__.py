@@ -1,0 +1,70 @@
+"""How torture cases are handled in Kazakhstan: official figures as polars frames.
+
+    import kzresearch as kz
+
+    kz.load_form_1m(period="2022-12", region="KZ", section="R1", article="146")
+
+Names are imported when first used, so that `import kzresearch` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+# jsonschema builds a parser (two seconds) in every process that imports it where this package is
+# installed, for `iri` checks that nothing here uses; it takes the import's failure as "not there".
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+if TYPE_CHECKING:
+    from kzresearch.datasets import (
+        load_form_1m,
+        load_freedom_in_the_world,
+        load_workbooks,
+        scan_form_1m,
+    )
+    from kzresearch.errors import (
+        IncompleteSumWarning,
+        KzresearchError,
+        ParameterError,
+        SourceError,
+        UnknownValueError,
+        WorkbookError,
+    )
+    from kzresearch.form_1m.codebook import codebook
+    from kzresearch.form_1m.reader import read_form_1m
+    from kzresearch.regions import load_regions
+    from kzresearch.sources import load_sources
+
+_HOMES = {
+    "load_form_1m": "datasets",
+    "load_freedom_in_the_world": "datasets",
+    "load_workbooks": "datasets",
+    "scan_form_1m": "datasets",
+    "IncompleteSumWarning": "errors",
+    "KzresearchError": "errors",
+    "ParameterError": "errors",
+    "SourceError": "errors",
+    "UnknownValueError": "errors",
+    "WorkbookError": "errors",
+    "codebook": "form_1m.codebook",
+    "read_form_1m": "form_1m.reader",
+    "load_regions": "regions",
+    "load_sources": "sources",
+}
+
+__all__ = list(_HOMES)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kzresearch' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"kzresearch.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,128 @@
+"""Builds the bundled tables from raw files, to the same bytes each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from kzresearch import codebook_page, sources
+from kzresearch.errors import SourceError
+from kzresearch.form_1m import codebook
+from kzresearch.form_1m.reader import SOURCE, identify, read_form_1m
+from kzresearch.form_1m.workbook import Workbook
+from kzresearch.freedom_house import freedom_in_the_world
+from kzresearch.resources import data_dir
+from kzresearch.schemas import Form1M, FreedomInTheWorld, Workbooks
+
+TABLES: dict[str, Callable[[Path], list[Path]]]
+
+
+def build_tables(out: Path, names: list[str] | None = None) -> tuple[list[Path], list[str]]:
+    """Build the tables named (default: all) into `out`; what was written, and what could not be.
+
+    A table is written whole or not at all. Raw files come from `KZRESEARCH_RAW` or are downloaded.
+    """
+    written, failed = [], []
+    for name in names or list(TABLES):
+        try:
+            written += TABLES[name](out)
+        except SourceError as error:
+            failed.append(f"{name}: {error}")
+    return written, failed
+
+
+def _form_1m(out: Path) -> list[Path]:
+    files: dict[str, list[tuple[sources.RawFile, Path]]] = {}
+    for file in sources.raw_files(SOURCE):
+        files.setdefault(file.period or "", []).append((file, sources.raw_file(file)))
+    written, workbooks = [], []
+    for period, found in files.items():
+        frame = read_form_1m([path for _, path in found], period)
+        workbooks += [_describe(file, path, period) for file, path in found]
+        written.append(_write_figures(out, period, frame))
+    table = Workbooks.validate(pl.DataFrame(workbooks).sort("period", "region"))
+    return [*written, _write_csv(out / "workbooks.csv", table)]
+
+
+def _describe(file: sources.RawFile, path: Path, period: str) -> dict[str, str]:
+    workbook = Workbook.open(path)
+    identity = identify(workbook, period)
+    if identity.region != file.region:
+        raise SourceError(f"{file.path} is of {identity.region}, sources.toml says {file.region}")
+    return {
+        "sha256": workbook.sha256,
+        "file": path.name,
+        "form": "1-M",
+        "region": identity.region,
+        "organ_code": identity.organ_code,
+        "period": identity.period,
+        "period_source": identity.period_source,
+        "source": SOURCE,
+    }
+
+
+def _reported(out: Path) -> list[Path]:
+    file = data_dir() / "transcribed" / "form_1m_reported.csv"
+    frame = pl.read_csv(file, infer_schema=False).select(
+        "period",
+        "region",
+        "section",
+        "row",
+        "measure",
+        "unit",
+        pl.col("value").cast(pl.Float64),
+        pl.lit(None, pl.String).alias("workbook"),
+        pl.lit(None, pl.String).alias("cell"),
+        pl.lit("publication").alias("period_source"),
+        "source",
+        "note",
+    )
+    periods = frame["period"].unique().sort()
+    return [_write_figures(out, p, frame.filter(pl.col("period") == p)) for p in periods]
+
+
+def _write_figures(out: Path, period: str, frame: pl.DataFrame) -> Path:
+    """One period's figures in the form's order: section, row, column, region."""
+    order = {
+        "section": codebook.section_names(),
+        "row": codebook.row_names()["row"].to_list(),
+        "measure": codebook.measures(),
+    }
+    keys = [pl.col(name).cast(pl.Enum(values)) for name, values in order.items()]
+    frame = Form1M.validate(frame.sort(*keys, "region"))
+    path = out / "form_1m" / f"{period}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    frame.write_parquet(temporary, compression="zstd", compression_level=19)
+    return temporary.replace(path)
+
+
+def _freedom(out: Path) -> list[Path]:
+    raw = [sources.raw_file(file) for file in sources.raw_files("freedom_in_the_world")]
+    frame = FreedomInTheWorld.validate(freedom_in_the_world(raw[0].parent.parent))
+    return [_write_csv(out / "freedom_in_the_world.csv", frame)]
+
+
+def _page(out: Path) -> list[Path]:
+    return [_write_text(out / "README.md", codebook_page.markdown())]
+
+
+def _write_csv(path: Path, frame: pl.DataFrame) -> Path:
+    return _write_text(path, frame.write_csv())
+
+
+def _write_text(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    return temporary.replace(path)
+
+
+TABLES = {
+    "form_1m": _form_1m,
+    "form_1m_reported": _reported,
+    "freedom_in_the_world": _freedom,
+    "readme": _page,
+}

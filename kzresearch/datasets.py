@@ -1,0 +1,243 @@
+"""One function per table: `load_…` gives a frame, `scan_…` the same, lazy.
+
+Every figure of Form 1-M comes in one long frame whatever its period and wherever it was reported;
+a filter value that the data does not have is an error, never an empty frame.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import dataframely as dy
+import polars as pl
+
+from kzresearch.errors import IncompleteSumWarning, UnknownValueError, unknown_value
+from kzresearch.form_1m import codebook
+from kzresearch.form_1m.reader import SOURCE
+from kzresearch.regions import COUNTRY, region_codes, regions_reporting
+from kzresearch.resources import data_dir
+from kzresearch.schemas import FreedomInTheWorld, Workbooks
+
+Filter = str | int | Sequence[str | int] | None
+
+SUM_NOTE = (
+    "sum of {} regional workbooks; military, transport and central bodies file workbooks of their "
+    "own, which are not in it"
+)
+
+
+def load_form_1m(
+    period: Filter = None,
+    region: Filter = None,
+    section: Filter = None,
+    article: Filter = None,
+    measure: Filter = None,
+    row: Filter = None,
+) -> pl.DataFrame:
+    """Figures of Form 1-M, one row per figure; each filter takes one value or several.
+
+    `period` is YYYY-MM (figures are cumulative from January), `region` an ISO 3166-2 code,
+    `section` a section of the form (`"R1"`), `article` an article of the Criminal Code (`"146"`,
+    short for `row="article:146"`), `measure` a column (`"registered"`), `row` any row
+    (`"severity:grave"`). `codebook()` lists them all.
+
+    Without `region` come the regions, never the country. `region="KZ"` gives what was reported for
+    the country, or else the sum of the regions at hand; the frame then has a column `cells` more,
+    a list of `{workbook, cell}` with every cell that a figure was taken from.
+
+    Returns a frame as `schemas.Form1M` describes; `unit` says what is counted. What a source does
+    not report has no row.
+
+    Raises `UnknownValueError` for a value that the data does not have, with near matches. Warns
+    (`IncompleteSumWarning`) where a sum lacks a region.
+
+    Source: Form 1-M, and press reports of it; see the `source` column and `load_sources()`.
+
+    >>> load_form_1m("2022-12", "KZ", "R1", "146", "registered")["value"].item()
+    98.0
+    """
+    return scan_form_1m(period, region, section, article, measure, row).collect()
+
+
+def scan_form_1m(
+    period: Filter = None,
+    region: Filter = None,
+    section: Filter = None,
+    article: Filter = None,
+    measure: Filter = None,
+    row: Filter = None,
+) -> pl.LazyFrame:
+    """`load_form_1m`, lazy: a polars LazyFrame over the same figures."""
+    periods = _known("period", period, coverage()["period"].unique().sort())
+    regions = _known("region", region, [*region_codes(), COUNTRY])
+    sections = _known("section", section, codebook.section_names())
+    measures = _known("measure", measure, codebook.measures())
+    rows = _rows(article, row)
+    _check_combination(sections, rows, measures)
+    held = _held(periods, regions)
+
+    wanted = pl.lit(True)
+    for name, values in (("section", sections), ("row", rows), ("measure", measures)):
+        if values is not None:
+            wanted &= pl.col(name) == values[0] if len(values) == 1 else pl.col(name).is_in(values)
+
+    def scan(period: str) -> pl.LazyFrame:
+        return pl.scan_parquet(data_dir() / "form_1m" / f"{period}.parquet").filter(wanted)
+
+    as_reported = [
+        scan(period).filter(pl.col("region").is_in(in_period))
+        for period, in_period in held.items()
+        if in_period
+    ]
+    if regions is None or COUNTRY not in regions:
+        return pl.concat(as_reported)
+    cells = pl.concat_list(pl.struct("workbook", "cell"))
+    listed = pl.when(pl.col("workbook").is_null()).then(cells.list.head(0)).otherwise(cells)
+    parts = [part.with_columns(cells=listed) for part in as_reported]
+    parts += [_country(scan(p), p) for p in held if _is_summed(p)]
+    return pl.concat(parts)
+
+
+def load_workbooks() -> dy.DataFrame[Workbooks]:
+    """The workbooks behind the figures: one row per file, with its sha256, region and period.
+
+    `period_source` says who stated the period: `workbook` (the file itself) or `argument` (the
+    folder or manifest it came from).
+
+    Source: the workbooks' own metadata, as read by `read_form_1m`.
+    """
+    return Workbooks.validate(pl.read_csv(data_dir() / "workbooks.csv", infer_schema=False))
+
+
+@cache
+def load_freedom_in_the_world() -> dy.DataFrame[FreedomInTheWorld]:
+    """Freedom in the World for Kazakhstan and 11 post-Soviet countries, editions 2013–2025.
+
+    Returns one row per country and edition: status, ratings (1–7, lower is freer) and scores
+    (`political_rights` of 40, `civil_liberties` of 60, `total` of 100, higher is freer). An edition
+    is named after the year it was published in and reviews the year before.
+
+    Source: Freedom House (`freedom_in_the_world` in `load_sources()`).
+    """
+    file = data_dir() / "freedom_in_the_world.csv"
+    types = {
+        name: dtype
+        for name, dtype in FreedomInTheWorld.create_empty().schema.items()
+        if dtype == pl.Int64
+    }
+    frame = pl.read_csv(file, infer_schema=False).with_columns(
+        pl.col(name).cast(dtype) for name, dtype in types.items()
+    )
+    return FreedomInTheWorld.validate(frame)
+
+
+@cache
+def coverage() -> pl.DataFrame:
+    """Which period is held for which region, from which source: period, region, source."""
+    reported = pl.read_csv(data_dir() / "transcribed" / "form_1m_reported.csv", infer_schema=False)
+    columns = ["period", "region", "source"]
+    return pl.concat([load_workbooks().select(columns), reported.select(columns).unique()]).sort(
+        columns
+    )
+
+
+def _known(what: str, given: Filter, known: Iterable[str]) -> list[str] | None:
+    """The values asked for, all of them known; None for no filter."""
+    if given is None:
+        return None
+    values = [str(v) for v in ([given] if isinstance(given, (str, int)) else given)]
+    known = list(known)
+    for value in values:
+        if value not in known:
+            raise unknown_value(what, value, known)
+    if not values:
+        raise UnknownValueError(f"no {what} given; leave the filter out for all of them")
+    return values
+
+
+def _rows(article: Filter, row: Filter) -> list[str] | None:
+    names = codebook.row_names()
+    articles = names.filter(pl.col("row") == "article:" + pl.col("article"))["article"]
+    by_article = _known("article", article, articles)
+    by_row = _known("row", row, names["row"])
+    if by_article is None:
+        return by_row
+    return [f"article:{a}" for a in by_article] + (by_row or [])
+
+
+def _check_combination(
+    sections: list[str] | None, rows: list[str] | None, measures: list[str] | None
+) -> None:
+    """Refuse sections none of which has the rows or the measures asked for."""
+    if sections is None:
+        return
+    for what, asked, table in (("row", rows, "rows"), ("measure", measures, "columns")):
+        if asked is None:
+            continue
+        held = codebook.held(table, sections)
+        if not held.is_empty() and not set(asked) & (set(held) | codebook.only_reported()):
+            found = unknown_value(f"{what} of section {', '.join(sections)}:", asked[0], list(held))
+            raise found
+
+
+def _held(periods: list[str] | None, regions: list[str] | None) -> dict[str, list[str]]:
+    """Period → the regions asked for that it holds as reported; the country only by name."""
+    table = coverage()
+    held: dict[str, list[str]] = {}
+    for period in periods or table["period"].unique().sort():
+        there = table.filter(pl.col("period") == period)["region"].unique().sort()
+        asked = list(region_codes()) if regions is None else regions
+        found = [region for region in there if region in asked]
+        if found or (COUNTRY in asked and _is_summed(period)):
+            held[period] = found
+        elif periods is not None:
+            names = ", ".join(there)
+            missing = "the regions" if regions is None else ", ".join(regions)
+            raise UnknownValueError(f"{period} has no figures for {missing}; it has: {names}")
+    return held
+
+
+def _is_summed(period: str) -> bool:
+    """Whether the country's figures of a period are the sum of the regions' workbooks."""
+    there = coverage().filter(pl.col("period") == period, pl.col("source") == SOURCE)["region"]
+    return len(there) > 0 and COUNTRY not in there
+
+
+def _country(figures: pl.LazyFrame, period: str) -> pl.LazyFrame:
+    """The sum of a period's regions, its cells listing the contributors."""
+    there = set(coverage().filter(pl.col("period") == period)["region"])
+    missing = [region for region in regions_reporting(period) if region not in there]
+    count = len(there & set(region_codes()))
+    if missing:
+        warnings.warn(
+            f"the sum for KZ in {period} lacks {', '.join(missing)}",
+            IncompleteSumWarning,
+            stacklevel=4,
+        )
+    note = pl.concat_str("note", pl.lit(SUM_NOTE.format(count)), separator="; ", ignore_nulls=True)
+    return (
+        figures.filter(pl.col("region") != COUNTRY, pl.col("source") == SOURCE)
+        .group_by("period", "section", "row", "measure", "unit", "source", maintain_order=True)
+        .agg(
+            value=pl.col("value").sum().round(3),
+            note=pl.col("note").first(),
+            cells=pl.struct("workbook", "cell"),
+        )
+        .select(
+            "period",
+            pl.lit(COUNTRY).alias("region"),
+            "section",
+            "row",
+            "measure",
+            "unit",
+            "value",
+            pl.lit(None, pl.String).alias("workbook"),
+            pl.lit(None, pl.String).alias("cell"),
+            pl.lit(None, pl.String).alias("period_source"),
+            "source",
+            note.alias("note"),
+            "cells",
+        )
+    )

@@ -1,0 +1,149 @@
+"""One official workbook → the long frame, or one error and no figure."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import dataframely as dy
+import polars as pl
+
+from kzresearch.errors import WorkbookError, unknown_value
+from kzresearch.form_1m import codebook, layout
+from kzresearch.form_1m.workbook import Workbook
+from kzresearch.regions import load_regions
+from kzresearch.schemas import PERIOD, Figures, Form1M
+
+SOURCE = "form_1m"
+_TITLE = re.compile(r"(.+?)\s+(.+?)\s+\(Свод\)")
+_DESCRIPTION = re.compile(r"\d+;(\d+);(\d{4})%;.*")
+# form \ year \ month \ organ, with a Latin or a Cyrillic M
+_FOLDER = re.compile(r"[\\/]1-[MМ][\\/](\d{4})[\\/](\d{1,2})[\\/](\d{4})(?:[\\/]|$)")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose report a workbook is, and of which period; `period_source` says who says so."""
+
+    region: str
+    organ_code: str
+    period: str
+    period_source: str
+
+
+def read_form_1m(
+    path: str | Path | Sequence[str | Path],
+    period: str | None = None,
+    section: str | None = None,
+) -> dy.DataFrame[Form1M]:
+    """Read Form 1-M workbooks into the long frame, one row per figure.
+
+    `path` is one `.xlsx` file or several. `period` (YYYY-MM) is needed where a file does not state
+    its own, as re-saved files do not. `section` reads one section (`"R1"`) instead of all 26 and
+    checks the file's identity, its sheet list and that section.
+
+    Returns a frame as `schemas.Form1M` describes: 217,460 rows a workbook, `value` in `unit`, with
+    the workbook's sha256 and each figure's cell. `period_source` is `workbook` where the file
+    states its period and `argument` where it was taken from `period`.
+
+    Raises `WorkbookError` for a file that is not a Form 1-M workbook as the codebook describes it,
+    naming the file, the sheet, the cell and what was expected; no figure is returned then.
+
+    Source: Form 1-M, Committee on Legal Statistics and Special Accounts.
+    """
+    if section is not None and section not in codebook.section_names():
+        raise unknown_value("section", section, codebook.section_names())
+    if period is not None and not re.fullmatch(PERIOD, period):
+        raise WorkbookError(f"period {period!r} is not of the form YYYY-MM, such as 2022-12")
+    paths = [path] if isinstance(path, (str, Path)) else list(path)
+    sections = codebook.section_names() if section is None else [section]
+    if not paths:
+        raise WorkbookError("no workbook given; give the path of an .xlsx file")
+    reports: dict[tuple[str, str], tuple[Workbook, Identity]] = {}
+    for one in paths:
+        workbook = Workbook.open(one)
+        identity = identify(workbook, period)
+        earlier = reports.setdefault((identity.region, identity.period), (workbook, identity))
+        if earlier[0] is not workbook:
+            raise workbook.error(
+                "file properties",
+                f"a second workbook of {identity.region} for {identity.period}, after "
+                f"{earlier[0].name}; give one of the two",
+            )
+    with ThreadPoolExecutor(max_workers=min(len(reports), os.cpu_count() or 1)) as pool:
+        frames = list(pool.map(lambda report: _figures(*report, sections), reports.values()))
+    return Form1M.cast(pl.concat(frames, rechunk=False))
+
+
+def identify(workbook: Workbook, period: str | None = None) -> Identity:
+    """Form, region and period from the file's own metadata, checked against each other."""
+    title = _TITLE.fullmatch(workbook.property("title"))
+    description = _DESCRIPTION.fullmatch(workbook.property("description"))
+    if not title or not description:
+        what = "title" if not title else "description"
+        raise workbook.error(
+            "file properties",
+            f"no {what} as a Form 1-M report has it; use the file as it was published",
+        )
+    form = title[1].replace("М", "M")
+    if form != "1-M" or description[1] != codebook.FORM_ID:
+        raise workbook.error("file properties", f"this is form {title[1]}, not form 1-M")
+    organ_code = description[2]
+    regions = load_regions()
+    match = regions.filter(pl.col("organ_code") == organ_code)
+    if match.is_empty():
+        raise workbook.error("file properties", f"no region has the code {organ_code}")
+    region = match["region"][0]
+    named = regions.filter(pl.col("form_name_ru") == title[2])
+    if not named.is_empty() and named["region"][0] != region:
+        raise workbook.error(
+            "file properties",
+            f"the title names {named['region'][0]}, the code {organ_code} is of {region}; "
+            "the file has been altered",
+        )
+    saved = _FOLDER.search(workbook.saved_under)
+    if saved and saved[3] != organ_code:
+        raise workbook.error(
+            "file properties",
+            f"saved as the report of code {saved[3]}, described as of {organ_code}; "
+            "the file has been altered",
+        )
+    stated = f"{saved[1]}-{int(saved[2]):02d}" if saved else None
+    if stated and not re.fullmatch(PERIOD, stated):
+        raise workbook.error("file properties", f"states {stated}, which is no period")
+    if stated and period and stated != period:
+        raise workbook.error(
+            "file properties", f"states the period {stated}, but {period} was given; drop one"
+        )
+    if not stated and not period:
+        raise workbook.error("", "does not state its period; give it: period='YYYY-MM'")
+    return Identity(region, organ_code, stated or period or "", "workbook" if stated else "argument")
+
+
+def _figures(workbook: Workbook, identity: Identity, sections: list[str]) -> pl.DataFrame:
+    layout.check_sheets(workbook)
+    values = pl.concat([layout.figures(workbook, name) for name in sections])
+    frame = codebook.template(*sections).select(
+        pl.lit(identity.period).alias("period"),
+        pl.lit(identity.region).alias("region"),
+        "section",
+        "row",
+        "measure",
+        "unit",
+        values,
+        pl.lit(workbook.sha256).alias("workbook"),
+        "cell",
+        pl.lit(identity.period_source).alias("period_source"),
+        pl.lit(SOURCE).alias("source"),
+        "note",
+    )
+    # The template holds each figure once, so only the rules of single figures are left to check.
+    try:
+        return Figures.validate(frame)
+    except dy.exc.ValidationError:
+        layout.check_values(workbook, frame)
+        raise

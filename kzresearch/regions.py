@@ -1,0 +1,52 @@
+"""The 20 regions: codes, names, the days within which their bounds hold."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cache
+
+import dataframely as dy
+import polars as pl
+
+from kzresearch.resources import data_dir
+from kzresearch.schemas import Regions
+
+COUNTRY = "KZ"
+"""The country as a whole: asked for by name, never one of "every region"."""
+
+
+@cache
+def load_regions() -> dy.DataFrame[Regions]:
+    """The 20 regions of Kazakhstan: ISO 3166-2 and other codes, names in three languages.
+
+    Returns one row per region, as `schemas.Regions` describes. `unit_17` is the unit of the 17
+    before 8 June 2022 that a region lies in.
+
+    Source: geokz and the project's own compilation (`geokz`, `kzresearch_regions` in
+    `load_sources()`).
+    """
+    frame = pl.read_csv(data_dir() / "transcribed" / "regions.csv", infer_schema=False)
+    dates = pl.col("valid_from", "valid_to").str.to_date()
+    return Regions.validate(frame.with_columns(dates))
+
+
+@cache
+def region_codes() -> tuple[str, ...]:
+    """ISO 3166-2 codes of the regions, without the country."""
+    return tuple(load_regions()["region"])
+
+
+def regions_reporting(period: str) -> list[str]:
+    """Regions within their bounds at the end of the period (YYYY-MM)."""
+    year, month = map(int, period.split("-"))
+    after = date(year + month // 12, month % 12 + 1, 1)
+    begun = pl.col("valid_from").is_null() | (pl.col("valid_from") < after)
+    ended = pl.col("valid_to").is_not_null() & (pl.col("valid_to") < after)
+    return load_regions().filter(begun & ~ended)["region"].to_list()
+
+
+def region_name(region: str) -> str:
+    """English name of a region or of the country."""
+    if region == COUNTRY:
+        return "Kazakhstan"
+    return load_regions().row(by_predicate=pl.col("region") == region, named=True)["name_en"]
