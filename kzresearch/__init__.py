@@ -32,10 +32,14 @@ if TYPE_CHECKING:
         UnknownValueError,
         WorkbookError,
     )
+    from kzresearch import charts, tables
     from kzresearch.form_1m.codebook import codebook
     from kzresearch.form_1m.reader import read_form_1m
+    from kzresearch.figures import Figure
+    from kzresearch.reports import PeriodReport, period_report
+    from kzresearch.records import record
     from kzresearch.regions import load_regions
-    from kzresearch.sources import load_sources
+    from kzresearch.sources import how_to_cite, load_sources, references
 
 _HOMES = {
     "load_form_1m": "datasets",
@@ -50,8 +54,16 @@ _HOMES = {
     "WorkbookError": "errors",
     "codebook": "form_1m.codebook",
     "read_form_1m": "form_1m.reader",
+    "Figure": "figures",
+    "PeriodReport": "reports",
+    "period_report": "reports",
+    "record": "records",
     "load_regions": "regions",
     "load_sources": "sources",
+    "references": "sources",
+    "how_to_cite": "sources",
+    "charts": "",
+    "tables": "",
 }
 
 __all__ = list(_HOMES)
@@ -61,7 +73,10 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'kzresearch' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"kzresearch.{_HOMES[name]}"), name)
+    if home := _HOMES[name]:
+        value = getattr(importlib.import_module(f"kzresearch.{home}"), name)
+    else:
+        value = importlib.import_module(f"kzresearch.{name}")
     globals()[name] = value
     return value
 

@@ -22,11 +22,6 @@ from kzresearch.schemas import FreedomInTheWorld, Workbooks
 
 Filter = str | int | Sequence[str | int] | None
 
-SUM_NOTE = (
-    "sum of {} regional workbooks; military, transport and central bodies file workbooks of their "
-    "own, which are not in it"
-)
-
 
 def load_form_1m(
     period: Filter = None,
@@ -45,7 +40,8 @@ def load_form_1m(
 
     Without `region` come the regions, never the country. `region="KZ"` gives what was reported for
     the country, or else the sum of the regions at hand; the frame then has a column `cells` more,
-    a list of `{workbook, cell}` with every cell that a figure was taken from.
+    a list of `{workbook, cell}` with every cell that a figure was taken from. Such a sum lacks the
+    military, transport and central bodies, which file workbooks of their own.
 
     Returns a frame as `schemas.Form1M` describes; `unit` says what is counted. What a source does
     not report has no row.
@@ -209,14 +205,12 @@ def _country(figures: pl.LazyFrame, period: str) -> pl.LazyFrame:
     """The sum of a period's regions, its cells listing the contributors."""
     there = set(coverage().filter(pl.col("period") == period)["region"])
     missing = [region for region in regions_reporting(period) if region not in there]
-    count = len(there & set(region_codes()))
     if missing:
         warnings.warn(
             f"the sum for KZ in {period} lacks {', '.join(missing)}",
             IncompleteSumWarning,
             stacklevel=4,
         )
-    note = pl.concat_str("note", pl.lit(SUM_NOTE.format(count)), separator="; ", ignore_nulls=True)
     return (
         figures.filter(pl.col("region") != COUNTRY, pl.col("source") == SOURCE)
         .group_by("period", "section", "row", "measure", "unit", "source", maintain_order=True)
@@ -237,7 +231,7 @@ def _country(figures: pl.LazyFrame, period: str) -> pl.LazyFrame:
             pl.lit(None, pl.String).alias("cell"),
             pl.lit(None, pl.String).alias("period_source"),
             "source",
-            note.alias("note"),
+            "note",
             "cells",
         )
     )

@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dataframely as dy
 import polars as pl
@@ -16,6 +16,9 @@ import polars as pl
 from kzresearch.errors import SourceError
 from kzresearch.resources import data_dir
 from kzresearch.schemas import Sources
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
 
 RAW_FOLDER = "KZRESEARCH_RAW"
 """Environment variable: a folder of raw files, laid out as the paths in `sources.toml`."""
@@ -72,6 +75,30 @@ def load_sources() -> dy.DataFrame[Sources]:
         for entry in block.get("file", [{}])
     ]
     return Sources.validate(pl.DataFrame(lines, schema=Sources.create_empty().schema))
+
+
+def references(source_ids: list[str]) -> Markdown:
+    """The sources named, each with its citation, licence and address, for the end of a notebook."""
+    from IPython.display import Markdown
+
+    lines = []
+    for source_id in source_ids:
+        block = source(source_id)
+        lines.append(f"- {block['citation']} Terms: {block['licence']}. (`{source_id}`)")
+    return Markdown("\n".join(lines))
+
+
+def how_to_cite(notebook: str, **parameters: object) -> Markdown:
+    """How to cite a run of a notebook, for its end; the page of a run adds its run id."""
+    from IPython.display import Markdown
+
+    from kzresearch import __version__
+
+    given = ", ".join(f"{name} {value}" for name, value in parameters.items())
+    return Markdown(
+        f"kzresearch contributors. *kzresearch*, version {__version__}, notebook "
+        f"`{notebook}` ({given}). Cite the run id with it, and the sources above for their figures."
+    )
 
 
 def raw_folder() -> Path | None:

@@ -1,0 +1,154 @@
+"""The command `kzresearch`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kzresearch import __version__
+from kzresearch.errors import KzresearchError
+
+
+class _Group(click.Group):
+    """Errors of the project end a command with one sentence, not with a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KzresearchError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kzresearch")
+def main() -> None:
+    """How torture cases are handled in Kazakhstan: official figures, reproducible analyses."""
+
+
+@main.command()
+@click.argument("notebook")
+@click.option(
+    "-p",
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the notebook; may be given several times.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("out"),
+    show_default=True,
+    help="Folder for what the run leaves.",
+)
+def run(notebook: str, parameters: tuple[str, ...], out: Path) -> None:
+    """Run NOTEBOOK and leave the executed notebook, a page and a JSON record.
+
+    Example: kzresearch run period_report -p period=2021-02
+    """
+    if not _run(notebook, _pairs(parameters), out):
+        sys.exit(1)
+
+
+@main.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("out"),
+    show_default=True,
+    help="Folder for the pages.",
+)
+def report(out: Path) -> None:
+    """Run the period report for every period that the data holds for the country.
+
+    That is January–February 2021, as the press reported it, and the full year 2022, from the
+    workbooks of the 20 regions.
+    """
+    from kzresearch.datasets import coverage
+
+    periods = coverage()["period"].unique().sort()
+    done = [_run("period_report", {"period": period}, out) for period in periods]
+    if not all(done):
+        sys.exit(1)
+
+
+@main.command()
+def notebooks() -> None:
+    """List the notebooks with their parameters."""
+    from kzresearch.notebooks import notebooks as found
+
+    for notebook in found():
+        click.echo(f"{notebook.name}: {notebook.title}")
+        for one in notebook.parameters:
+            click.echo(f"  {one.name}: {one.type} = {one.default!r}  {one.help}")
+
+
+@main.command()
+@click.argument("tables", nargs=-1)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the tables; default: the checkout's data folder.",
+)
+def build(tables: tuple[str, ...], out: Path | None) -> None:
+    """Build the bundled TABLES (default: all) again from the raw files.
+
+    Raw files are taken from the folder that KZRESEARCH_RAW names, or else downloaded from the
+    addresses in sources.toml; each is checked against its checksum.
+    """
+    from kzresearch.build import TABLES, build_tables
+    from kzresearch.errors import unknown_value
+    from kzresearch.resources import checkout_dir, data_dir
+
+    for name in tables:
+        if name not in TABLES:
+            raise unknown_value("table", name, list(TABLES))
+    if out is None and checkout_dir() is None:
+        raise click.UsageError("give --out: an installed package's own tables are not replaced")
+    written, failed = build_tables(out or data_dir(), list(tables) or None)
+    for path in written:
+        click.echo(f"wrote {path}")
+    for message in failed:
+        click.echo(f"not built: {message}", err=True)
+    if failed:
+        sys.exit(1)
+
+
+def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in parameters:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"parameter {text!r} is not of the form NAME=VALUE")
+        if name in pairs:
+            raise click.UsageError(f"parameter {name} is given twice")
+        pairs[name] = value
+    return pairs
+
+
+def _run(notebook: str, parameters: dict[str, str], out: Path) -> bool:
+    from kzresearch.run import run as run_notebook
+
+    start = time.monotonic()
+    shown = "".join(f" {name}={value}" for name, value in parameters.items())
+    click.echo(f"Running {notebook}{shown} …", err=True)
+    result = run_notebook(notebook, parameters, out)
+    seconds = time.monotonic() - start
+    error = result.record["error"]
+    if error:
+        click.echo(f"Error: {notebook}{shown} failed: {error['message']}", err=True)
+        click.echo(f"The notebook with the error in place: {result.notebook}", err=True)
+        return False
+    click.echo(f"{notebook}{shown}: done in {seconds:.0f} s, run {result.record['run_id']}", err=True)
+    for label, path in (
+        ("page", result.page),
+        ("notebook", result.notebook),
+        ("record", result.json),
+    ):
+        click.echo(f"{label:<9}{path}")
+    return True

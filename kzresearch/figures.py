@@ -1,0 +1,106 @@
+"""One number with its unit and the cells it was taken from; sums keep both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import polars as pl
+
+from kzresearch.errors import KzresearchError
+
+NOT_REPORTED = "not reported"
+
+
+class Cell(NamedTuple):
+    """A cell of a workbook: `workbook` is the file's sha256, `cell` as in `R1!Q70`."""
+
+    workbook: str
+    cell: str
+
+
+class UnitError(KzresearchError):
+    """Figures of different units put together."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure: `value` (None where no source reports it), `unit`, and where it comes from.
+
+    Sums and differences of figures keep the cells of both, are None where one of them is, and
+    refuse different units: `registered + terminated`.
+    """
+
+    value: float | None
+    unit: str
+    cells: tuple[Cell, ...] = ()
+    sources: tuple[str, ...] = ()
+    formula: str | None = None
+    note: str | None = None
+    shown: str | None = field(default=None)
+
+    @property
+    def text(self) -> str:
+        """What a reader is shown: `1,234`, or `not reported`."""
+        return self.shown or number(self.value)
+
+    def __add__(self, other: Figure) -> Figure:
+        return self._with(other, 1)
+
+    def __sub__(self, other: Figure) -> Figure:
+        return self._with(other, -1)
+
+    def _with(self, other: Figure, sign: int) -> Figure:
+        if self.unit != other.unit:
+            raise UnitError(f"{self.unit} and {other.unit} cannot be added: different units")
+        known = self.value is not None and other.value is not None
+        return Figure(
+            value=self.value + sign * other.value if known else None,  # type: ignore[operator]
+            unit=self.unit,
+            cells=tuple(dict.fromkeys(self.cells + other.cells)),
+            sources=tuple(dict.fromkeys(self.sources + other.sources)),
+        )
+
+    def named(self, formula: str, note: str | None = None) -> Figure:
+        """The same figure with the formula it follows, and a note."""
+        return replace(self, formula=formula, note=note)
+
+
+def number(value: float | None) -> str:
+    """A number as it is shown: thousands parted by commas, decimals only where there are any."""
+    if value is None:
+        return NOT_REPORTED
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.3f}".rstrip("0")
+
+
+def figure(frame: pl.DataFrame, section: str, row: str, measure: str, unit: str) -> Figure:
+    """The figure of one row of a `load_form_1m` frame; value None where it has no such row."""
+    found = frame.filter(
+        pl.col("section") == section, pl.col("row") == row, pl.col("measure") == measure
+    )
+    if found.is_empty():
+        return Figure(None, unit)
+    if found.height > 1:
+        raise KzresearchError(
+            f"{found.height} figures for {section}, {row}, {measure}: filter by period, region and "
+            "source"
+        )
+    line = found.row(0, named=True)
+    cells = line.get("cells") or (
+        [{"workbook": line["workbook"], "cell": line["cell"]}] if line["workbook"] else []
+    )
+    return Figure(
+        value=line["value"],
+        unit=line["unit"],
+        cells=tuple(Cell(c["workbook"], c["cell"]) for c in cells),
+        sources=(line["source"],),
+        note=line["note"],
+    )
+
+
+def total(figures: list[Figure]) -> Figure:
+    """The sum of at least one figure."""
+    first, *rest = figures
+    for one in rest:
+        first += one
+    return first

@@ -1,0 +1,468 @@
+"""The report on one period, region and article: its figures, and what follows from them."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from kzresearch import datasets, figures, sources
+from kzresearch.errors import UnknownValueError, unknown_value
+from kzresearch.figures import Figure
+from kzresearch.form_1m import codebook
+from kzresearch.regions import COUNTRY, region_name
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
+
+SEVERITIES = ["minor", "medium", "grave", "especially_grave"]
+OFFENCES = "offences"
+
+# Recorded name → where the figure stands in the form; {article} and {chapter} are rows.
+PLACES = {
+    "offences_registered": ("R1", "total", "registered"),
+    **{f"registered_{s}": ("R1", f"severity:{s}", "registered") for s in reversed(SEVERITIES)},
+    "registered_misdemeanours": ("R1", "misdemeanours", "registered"),
+    "chapter_registered": ("R1", "{chapter}", "registered"),
+    "article_registered": ("R1", "{article}", "registered"),
+    "article_registered_grave_or_especially_grave": ("PRIL11", "{article}", "registered"),
+    "article_registered_against_women": ("R1", "{article}", "registered_against_women"),
+    "article_registered_against_minors": ("R1", "{article}", "registered_against_minors"),
+    "article_in_proceedings": ("R1", "{article}", "in_proceedings"),
+    "article_completed": ("R1", "{article}", "completed"),
+    "article_sent_to_court": ("R1", "{article}", "sent_to_court"),
+    "article_terminated_non_rehabilitating": ("R1", "{article}", "terminated_non_rehabilitating"),
+    "article_terminated_rehabilitating": ("R1", "{article}", "terminated_rehabilitating"),
+    "article_terminated_rehabilitating_registered_in_year": (
+        "R1-1",
+        "{article}",
+        "terminated_rehabilitating",
+    ),
+    "article_terminated_unspecified": ("R1", "{article}", "terminated_unspecified"),
+    "article_interrupted": ("R1", "{article}", "interrupted"),
+    "article_term_expired": ("R1", "{article}", "term_expired"),
+    "article_term_expired_unspecified": ("R1", "{article}", "term_expired_unspecified"),
+    "article_transferred_off_register": ("R1", "{article}", "transferred_off_register"),
+    "article_unsolved_time_barred": ("R1", "{article}", "misdemeanours_unsolved_time_barred"),
+}
+
+# What leaves the cases in proceedings, each case by one way only.
+OUTFLOWS = {
+    "article_completed": "completed (sent to court or terminated on other grounds)",
+    "article_interrupted": "term interrupted",
+    "article_term_expired": "term expired",
+    "article_transferred_off_register": "transferred off the register",
+    "article_unsolved_time_barred": "misdemeanour unsolved, time-barred",
+}
+
+# The outcomes that together make up the gross caseload.
+OUTCOMES = {
+    "article_terminated_rehabilitating": "terminated on rehabilitating grounds",
+    "article_sent_to_court": "sent to court",
+    "article_terminated_non_rehabilitating": "terminated on other grounds",
+    "article_terminated_unspecified": "terminated, grounds not stated",
+    "article_interrupted": "term interrupted",
+    "article_term_expired": "term expired",
+    "article_term_expired_unspecified": "term expired or interrupted (wording ambiguous)",
+    "article_transferred_off_register": "transferred off the register",
+    "article_unsolved_time_barred": "misdemeanour unsolved, time-barred",
+    "article_pending": "pending",
+}
+
+# Net and gross, in the order of the table.
+FLOW = {
+    "article_gross_caseload": "gross caseload",
+    "article_gross_caseload_at_least": "gross caseload, at least (a conclusion)",
+    "article_in_proceedings": "in proceedings (net)",
+    "article_gross_registered": "gross registered in the year",
+    "article_registered": "registered (net)",
+    "article_completed": "completed",
+    **OUTCOMES,
+}
+
+
+@dataclass(frozen=True)
+class PeriodReport:
+    """The figures of one period (January to its month), region and article of the Code.
+
+    Made by `period_report`. Its frames have one row per figure: `label`, `value` (null where not
+    reported), `text`, `unit`, `note`.
+    """
+
+    period: str
+    region: str
+    article: str
+
+    @cached_property
+    def _frame(self) -> pl.DataFrame:
+        sections = list(dict.fromkeys(section for section, _, _ in PLACES.values()))
+        frame = datasets.load_form_1m(self.period, self.region, sections)
+        if frame["source"].n_unique() > 1:
+            # The workbooks' own figures go before a publication's about them.
+            frame = frame.filter(pl.col("source") == datasets.SOURCE)
+        return frame
+
+    @property
+    def chapter(self) -> str:
+        """The chapter of the Criminal Code that the article stands in: `"3"`."""
+        names = codebook.row_names()
+        return str(names.row(by_predicate=pl.col("row") == self._article, named=True)["chapter"])
+
+    @property
+    def _article(self) -> str:
+        return f"article:{self.article}"
+
+    @property
+    def article_name(self) -> str:
+        """`Article 146. Torture`."""
+        return _row_name(self._article)
+
+    @property
+    def chapter_name(self) -> str:
+        """`Chapter 3. Criminal offences against …`."""
+        return _row_name(f"chapter:{self.chapter}")
+
+    @property
+    def title(self) -> str:
+        """`Kazakhstan, January–December 2022`."""
+        return f"{region_name(self.region)}, {self.months}"
+
+    @property
+    def months(self) -> str:
+        """The months the figures cover: `January–December 2022`."""
+        year, month = self.period.split("-")
+        name = calendar.month_name[int(month)]
+        return f"January {year}" if month == "01" else f"January–{name} {year}"
+
+    @property
+    def source_line(self) -> str:
+        """Where the form's figures come from, for below a chart or a table."""
+        by_id = [sources.source(source_id)["attribution"] for source_id in self.sources[:-1]]
+        line = f"{self.title}. Source: {'; '.join(by_id)}"
+        workbooks = len(self.figures["offences_registered"].cells)
+        if workbooks > 1:
+            line += (
+                f". Sum of {workbooks} regional workbooks; those of military, transport and central "
+                "bodies are not among them"
+            )
+        return line
+
+    @property
+    def editions(self) -> list[int]:
+        """Editions of Freedom in the World that go with the period."""
+        return self.freedom()["edition"].to_list()
+
+    def heading(self) -> Markdown:
+        """What the report is on, in one line."""
+        return _markdown(f"**{self.title}** · {self.article_name} · {self.chapter_name}")
+
+    def consistency_notes(self) -> Markdown:
+        """`consistency()` as a list to read."""
+        return _markdown("\n".join(f"- {sentence}" for sentence in self.consistency()))
+
+    @property
+    def sources(self) -> list[str]:
+        """Ids of the sources that the figures come from."""
+        return [*self._frame["source"].unique(maintain_order=True), "freedom_in_the_world"]
+
+    @property
+    def from_workbooks(self) -> bool:
+        """Whether the figures come from the form's own workbooks, not from a publication."""
+        return datasets.SOURCE in self.sources
+
+    def figure(self, section: str, row: str, measure: str) -> Figure:
+        """One figure of the form, with its cells."""
+        return figures.figure(self._frame, section, row, measure, OFFENCES)
+
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """Every figure the report records, by name."""
+        rows = {"article": self._article, "chapter": f"chapter:{self.chapter}"}
+        found = {
+            name: self.figure(section, row.format(**rows), measure)
+            for name, (section, row, measure) in PLACES.items()
+        }
+        return found | dict(self._computed(found)) | dict(self._freedom())
+
+    def _computed(self, found: dict[str, Figure]) -> Iterator[tuple[str, Figure]]:
+        total = found["offences_registered"]
+        severities = figures.total([found[f"registered_{s}"] for s in SEVERITIES])
+        yield (
+            "registered_without_severity",
+            (total - severities).named(
+                "offences_registered − the four severities",
+                "misdemeanours, and any crime without a severity",
+            ),
+        )
+        in_proceedings, registered = found["article_in_proceedings"], found["article_registered"]
+        terminated = found["article_terminated_rehabilitating"]
+        yield (
+            "article_gross_caseload",
+            (in_proceedings + terminated).named(
+                "article_in_proceedings + article_terminated_rehabilitating"
+            ),
+        )
+        of_year = found["article_terminated_rehabilitating_registered_in_year"]
+        yield (
+            "article_gross_registered",
+            (registered + of_year).named(
+                "article_registered + article_terminated_rehabilitating_registered_in_year"
+            ),
+        )
+        outflow = figures.total([found[name] for name in OUTFLOWS])
+        yield (
+            "article_pending",
+            (in_proceedings - outflow).named("article_in_proceedings − what left proceedings"),
+        )
+        unspecified, completed = found["article_terminated_unspecified"], found["article_completed"]
+        other = completed - found["article_sent_to_court"]
+        yield (
+            "article_gross_caseload_at_least",
+            (registered + unspecified - other).named(
+                "article_registered + article_terminated_unspecified "
+                "− (article_completed − article_sent_to_court)",
+                "a conclusion: completed = sent to court + terminated on other grounds, so no more "
+                "than the difference can have been terminated on other grounds",
+            ),
+        )
+        reported = [found[n] for n in (*OUTFLOWS, "article_term_expired_unspecified")]
+        reported = [one for one in reported if one.value is not None]
+        if reported:
+            yield (
+                "article_with_reported_outcome",
+                figures.total(reported).named(
+                    "article_completed + interrupted, expired, transferred or time-barred, as far "
+                    "as reported"
+                ),
+            )
+
+    def freedom(self) -> pl.DataFrame:
+        """Freedom in the World for Kazakhstan: the edition published in the period's year, and the
+        one that reviews that year where there is one. Columns as in the table, `relation` added."""
+        year = int(self.period[:4])
+        relation = pl.when(pl.col("edition") == year)
+        return (
+            datasets.load_freedom_in_the_world()
+            .filter(pl.col("country") == "Kazakhstan", pl.col("edition").is_in([year, year + 1]))
+            .with_columns(
+                relation=relation.then(pl.format("published in {}", "edition")).otherwise(
+                    pl.format("reviews {}", "year_reviewed")
+                )
+            )
+        )
+
+    def _freedom(self) -> Iterator[tuple[str, Figure]]:
+        year = int(self.period[:4])
+        editions = self.freedom().rows_by_key("edition", named=True, unique=True)
+        for edition, suffix in ((year, ""), (year + 1, "_reviewing_year")):
+            line = editions.get(edition, {})
+            cells = (figures.Cell(line["workbook"], line["cell"]),) if line else ()
+            sources = (line["source"],) if line else ()
+            note = f"edition {edition}, which reviews {edition - 1}"
+            for name, unit in (("total", "points of 100"), ("status", "status")):
+                value = line.get(name)
+                yield (
+                    f"freedom_in_the_world_{name}{suffix}",
+                    Figure(
+                        value=value if name == "total" else None,
+                        unit=unit,
+                        cells=cells,
+                        sources=sources,
+                        note=note,
+                        shown=value if name == "status" else None,
+                    ),
+                )
+
+    def severity(self) -> pl.DataFrame:
+        """Offences registered, by severity; together they are all offences registered."""
+        named = self.figures
+        rest = "registered_misdemeanours"
+        label = "misdemeanours"
+        if named[rest].value is None:
+            rest, label = "registered_without_severity", "misdemeanours and crimes without severity"
+        labels = {f"registered_{s}": s.replace("_", " ") for s in reversed(SEVERITIES)}
+        return _frame([(text, named[name]) for name, text in (labels | {rest: label}).items()])
+
+    def articles(self) -> pl.DataFrame:
+        """Offences registered by article of the chapter, as far as reported."""
+        rows = codebook.row_names().filter(
+            pl.col("kind") == "article", pl.col("chapter") == self.chapter
+        )
+        found = ((row, self.figure("R1", row, "registered")) for row in rows["row"])
+        return _frame([(_row_name(row), one) for row, one in found if one.value is not None])
+
+    def article_table(self) -> pl.DataFrame:
+        """The article itself: offences registered, their severity and victims."""
+        labels = {
+            "article_registered": "registered (net)",
+            "article_registered_grave_or_especially_grave": "of them grave or especially grave",
+            "article_registered_against_women": "against women",
+            "article_registered_against_minors": "against minors",
+        }
+        return _frame([(text, self.figures[name]) for name, text in labels.items()])
+
+    def flow_table(self) -> pl.DataFrame:
+        """What became of the cases, net and gross, as far as reported."""
+        found = [(text, self.figures[name]) for name, text in FLOW.items()]
+        return _frame([(text, one) for text, one in found if one.value is not None])
+
+    def not_reported(self) -> Markdown:
+        """Which columns of the form on what became of the cases no source reports, in words."""
+        form = [n for n in FLOW if n in PLACES and PLACES[n][2] not in codebook.only_reported()]
+        lacking = [FLOW[n] for n in form if self.figures[n].value is None]
+        if not lacking:
+            return _markdown("The source reports every column of the form that is needed here.")
+        return _markdown(f"Not reported, which is not nought: {'; '.join(lacking)}.")
+
+    def outcomes(self) -> pl.DataFrame:
+        """The outcomes that are reported and not nought, largest first."""
+        found = [(text, self.figures[name]) for name, text in OUTCOMES.items()]
+        return _frame([(text, one) for text, one in found if one.value]).sort(
+            "value", descending=True, maintain_order=True
+        )
+
+    def consistency(self) -> list[str]:
+        """What the figures say of each other, in sentences computed from them."""
+        return [*self._severity_notes(), *self._chapter_notes(), *self._flow_notes()]
+
+    def _severity_notes(self) -> Iterator[str]:
+        named = self.figures
+        total, rest = named["offences_registered"], named["registered_without_severity"]
+        if rest.value is None:
+            return
+        severities = total - rest
+        sentence = f"The four severities sum to {severities.text} of {total.text} offences"
+        misdemeanours = named["registered_misdemeanours"]
+        if misdemeanours.value is None:
+            yield (
+                f"{sentence}; the rest, {rest.text}, are misdemeanours and any crime without a "
+                "severity, which the report does not give."
+            )
+            return
+        over = rest - misdemeanours
+        tail = f"; with the {misdemeanours.text} misdemeanours that is all of them."
+        if over.value:
+            tail = (
+                f"; with the {misdemeanours.text} misdemeanours {over.text} "
+                f"{_plural(over.value, 'crime is', 'crimes are')} left, without a severity."
+            )
+        yield sentence + tail
+
+    def _chapter_notes(self) -> Iterator[str]:
+        articles, chapter = self.articles(), self.figures["chapter_registered"]
+        if articles.is_empty() or chapter.value is None:
+            return
+        sum_ = articles["value"].sum()
+        listed = f"The {articles.height} articles of chapter {self.chapter} that are reported"
+        if self.chapter == "1" and self.from_workbooks:
+            # A row of chapter 1 that is no article: preparation for and attempted murder.
+            sum_ += self.figure("R1", "article:99:attempt", "registered").value or 0
+            listed += ", with preparation for and attempted murder,"
+        if sum_ == chapter.value:
+            yield f"{listed} sum to {chapter.text}, the figure of the chapter."
+        else:
+            yield (
+                f"{listed} sum to {figures.number(sum_)}, the chapter says {chapter.text}: the "
+                "source differs with itself."
+            )
+
+    def _flow_notes(self) -> Iterator[str]:
+        named = self.figures
+        registered = named["article_registered"]
+        completed, court = named["article_completed"], named["article_sent_to_court"]
+        other = named["article_terminated_non_rehabilitating"]
+        outcome = named.get("article_with_reported_outcome")
+        if other.value is not None and completed.value is not None:
+            holds = "as it should be" if (court + other).value == completed.value else "unequal"
+            yield (
+                f"Completed, {completed.text}, against sent to court, {court.text}, and terminated "
+                f"on other grounds, {other.text}: {holds}."
+            )
+        gross, net = named["article_gross_caseload"], named["article_in_proceedings"]
+        if gross.value is not None and outcome is not None:
+            rehabilitating = named["article_terminated_rehabilitating"]
+            yield (
+                f"Of the {net.text} offences in proceedings {outcome.text} have an outcome and "
+                f"{named['article_pending'].text} are pending; the {rehabilitating.text} "
+                f"terminated on rehabilitating grounds stand beside them, not among them, so the "
+                f"gross caseload is {gross.text}."
+            )
+        at_least = named["article_gross_caseload_at_least"]
+        if at_least.value is not None and outcome is not None:
+            unspecified = named["article_terminated_unspecified"]
+            yield (
+                f"{outcome.text} of the {registered.text} registered have a reported outcome: "
+                f"{completed.text} completed and "
+                f"{named['article_term_expired_unspecified'].text} with an expired (or interrupted) "
+                "term."
+            )
+            yield (
+                f"Conclusion: at least {at_least.text} cases were on the books. Premise: completed "
+                f"({completed.text}) = sent to court ({court.text}) + terminated on other grounds, "
+                f"so at most {(completed - court).text} of the {unspecified.text} terminations were "
+                f"on other grounds; the remaining ones were on rehabilitating grounds and have left "
+                f"the {registered.text} registered."
+            )
+
+
+def period_report(period: str, region: str = COUNTRY, article: str | int = "146") -> PeriodReport:
+    """The report on one period (`"2022-12"`), region (`"KZ"`, `"KZ-75"`) and article (`"146"`).
+
+    Returns a `PeriodReport`, whose figures are in offences. Raises `UnknownValueError` for a value
+    that the data does not have, with what it has.
+
+    Source: Form 1-M or a press report of it (the `source` of each figure); Freedom in the World.
+    """
+    names = codebook.row_names().filter(pl.col("kind") == "article")
+    articles = names["article"].to_list()
+    if str(article) not in articles:
+        raise unknown_value("article", article, articles)
+    held = datasets.coverage()
+    if period not in set(held["period"]):
+        raise unknown_value("period", period, held["period"].unique().sort().to_list())
+    report = PeriodReport(period, region, str(article))
+    _ = report._frame  # noqa: SLF001  refuses a region that the period does not have
+    if report.figures["article_registered"].value is None:
+        reported = ", ".join(
+            row.removeprefix("article:")
+            for row in report._frame.filter(pl.col("measure") == "registered")["row"].unique().sort()  # noqa: SLF001
+            if row.startswith("article:")
+        )
+        raise UnknownValueError(
+            f"{period} reports nothing on article {article}; it reports on: {reported}"
+        )
+    return report
+
+
+def _markdown(text: str) -> Markdown:
+    from IPython.display import Markdown
+
+    return Markdown(text)
+
+
+def _row_name(row: str) -> str:
+    return str(codebook.row_names().row(by_predicate=pl.col("row") == row, named=True)["name"])
+
+
+def _plural(value: float, one: str, many: str) -> str:
+    return one if value == 1 else many
+
+
+def _frame(found: list[tuple[str, Figure]]) -> pl.DataFrame:
+    lines = [
+        {
+            "label": label,
+            "value": one.value,
+            "text": one.text,
+            "unit": one.unit,
+            "note": one.note,
+        }
+        for label, one in found
+    ]
+    schema = {"label": pl.String, "value": pl.Float64}
+    schema |= dict.fromkeys(("text", "unit", "note"), pl.String)
+    return pl.DataFrame(lines, schema=schema)
