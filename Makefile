@@ -1,6 +1,6 @@
 # Sets up .venv in this folder from the lock file, and uses nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help report test bench lab data lock check
+.PHONY: help report test bench lab data check lock picture
 
 PYTHON ?= python3
 VENV := .venv
@@ -42,3 +42,10 @@ lock: $(READY) ## renew requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --extra lab --extra dev \
 	  --output-file requirements.lock --upgrade pyproject.toml
+
+picture: $(READY) ## draw docs/report.png again (needs chromium)
+	@rm -rf out/picture && $(BIN)/kzresearch run period_report --out out/picture >/dev/null
+	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=900,1230 \
+	  --user-data-dir=out/picture/profile --screenshot=$(CURDIR)/docs/report.png \
+	  file://$$(ls $(CURDIR)/out/picture/*.html) >/dev/null 2>&1
+	@echo "wrote docs/report.png"

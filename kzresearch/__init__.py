@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 if TYPE_CHECKING:
+    from kzresearch import charts, tables
     from kzresearch.datasets import (
         load_form_1m,
         load_freedom_in_the_world,
@@ -32,13 +33,12 @@ if TYPE_CHECKING:
         UnknownValueError,
         WorkbookError,
     )
-    from kzresearch import charts, tables
+    from kzresearch.figures import Figure
     from kzresearch.form_1m.codebook import codebook
     from kzresearch.form_1m.reader import read_form_1m
-    from kzresearch.figures import Figure
-    from kzresearch.reports import PeriodReport, period_report
     from kzresearch.records import record
     from kzresearch.regions import load_regions
+    from kzresearch.reports import PeriodReport, period_report
     from kzresearch.sources import how_to_cite, load_sources, references
 
 _HOMES = {
@@ -66,7 +66,30 @@ _HOMES = {
     "tables": "",
 }
 
-__all__ = list(_HOMES)
+__all__ = [
+    "Figure",
+    "IncompleteSumWarning",
+    "KzresearchError",
+    "ParameterError",
+    "PeriodReport",
+    "SourceError",
+    "UnknownValueError",
+    "WorkbookError",
+    "charts",
+    "codebook",
+    "how_to_cite",
+    "load_form_1m",
+    "load_freedom_in_the_world",
+    "load_regions",
+    "load_sources",
+    "load_workbooks",
+    "period_report",
+    "read_form_1m",
+    "record",
+    "references",
+    "scan_form_1m",
+    "tables",
+]
 __version__ = "0.1.0"
 
 

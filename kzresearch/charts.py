@@ -62,11 +62,13 @@ def _theme() -> alt.theme.ThemeConfig:
     }
 
 
-alt.renderers.register("kzresearch", _render)  # type: ignore[arg-type]
+alt.renderers.register("kzresearch", _render)
 alt.renderers.enable("kzresearch")
 
 
-def bars(frame: pl.DataFrame, title: str, unit: str, source: str) -> alt.LayerChart:
+def bars(
+    frame: pl.DataFrame, title: str, unit: str, source: str
+) -> alt.LayerChart | alt.FacetChart:
     """Horizontal bars in the frame's order, each with its number: columns `label`, `value`.
 
     `unit` names the axis, `source` stands below the title. Rows without a value are left out.
@@ -100,23 +102,20 @@ def bars(frame: pl.DataFrame, title: str, unit: str, source: str) -> alt.LayerCh
 
 def _lines(label: str) -> str:
     """The label in one line or two, the rest left out."""
-    lines = textwrap.wrap(label, LINE)
-    if len(lines) > 2:  # noqa: PLR2004
-        lines = [lines[0], lines[1][: LINE - 2] + " …"]
-    return "\n".join(lines)
+    return "\n".join(textwrap.wrap(label, LINE, max_lines=2, placeholder=" …"))
 
 
 def _title(title: str, source: str) -> alt.Title:
-    return alt.Title(textwrap.wrap(title, 90), subtitle=textwrap.wrap(source, 115))
+    return alt.Title(textwrap.wrap(title, 90), subtitle=textwrap.wrap(source, 100))
 
 
-def freedom(frame: pl.DataFrame, marked: list[int], title: str, source: str) -> alt.LayerChart:
+def freedom(
+    frame: pl.DataFrame, marked: list[int], title: str, source: str
+) -> alt.LayerChart | alt.FacetChart:
     """Freedom in the World's total by edition, the editions in `marked` with their number."""
     points = frame.select("edition", "total", "status").sort("edition")
     first, last = points.row(0, named=True), points.row(-1, named=True)
-    named = "; ".join(
-        f"edition {e}: {t}, {s}" for e, t, s in points.iter_rows() if e in marked
-    )
+    named = "; ".join(f"edition {e}: {t}, {s}" for e, t, s in points.iter_rows() if e in marked)
     description = (
         f"Line chart. {title}. From {first['total']} of 100 in edition {first['edition']} to "
         f"{last['total']} in edition {last['edition']}. {named}."

@@ -144,7 +144,9 @@ def _run(notebook: str, parameters: dict[str, str], out: Path) -> bool:
         click.echo(f"Error: {notebook}{shown} failed: {error['message']}", err=True)
         click.echo(f"The notebook with the error in place: {result.notebook}", err=True)
         return False
-    click.echo(f"{notebook}{shown}: done in {seconds:.0f} s, run {result.record['run_id']}", err=True)
+    click.echo(
+        f"{notebook}{shown}: done in {seconds:.0f} s, run {result.record['run_id']}", err=True
+    )
     for label, path in (
         ("page", result.page),
         ("notebook", result.notebook),

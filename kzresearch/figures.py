@@ -53,9 +53,10 @@ class Figure:
     def _with(self, other: Figure, sign: int) -> Figure:
         if self.unit != other.unit:
             raise UnitError(f"{self.unit} and {other.unit} cannot be added: different units")
-        known = self.value is not None and other.value is not None
+        if self.value is None or other.value is None:
+            return Figure(None, self.unit)
         return Figure(
-            value=self.value + sign * other.value if known else None,  # type: ignore[operator]
+            value=self.value + sign * other.value,
             unit=self.unit,
             cells=tuple(dict.fromkeys(self.cells + other.cells)),
             sources=tuple(dict.fromkeys(self.sources + other.sources)),

@@ -53,7 +53,9 @@ class Notebook:
         known = {p.name: p for p in self.parameters}
         for name in given:
             if name not in known:
-                raise ParameterError(str(unknown_value(f"parameter of {self.name}:", name, [*known])))
+                raise ParameterError(
+                    str(unknown_value(f"parameter of {self.name}:", name, [*known]))
+                )
         values = {p.name: p.default for p in self.parameters}
         values |= {name: known[name].parse(text) for name, text in given.items()}
         filters = {k: v for k, v in values.items() if k in ("period", "region", "article")}

@@ -179,7 +179,9 @@ def run_record(  # the parts of a record, in its order
 
 def _source(source_id: str) -> Json:
     block = sources.source(source_id)
-    return {key: block.get(key) or None for key in ("id", "title", "citation", "address", "licence")}
+    return {
+        key: block.get(key) or None for key in ("id", "title", "citation", "address", "licence")
+    }
 
 
 def _git() -> Json | None:
@@ -189,7 +191,7 @@ def _git() -> Json | None:
         return None
 
     def ask(*words: str) -> str:
-        command = ["git", "-C", str(root), *words]  # noqa: S607
+        command = ["git", "-C", str(root), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
 
     try:

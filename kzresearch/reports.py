@@ -14,6 +14,7 @@ from kzresearch import datasets, figures, sources
 from kzresearch.errors import UnknownValueError, unknown_value
 from kzresearch.figures import Figure
 from kzresearch.form_1m import codebook
+from kzresearch.form_1m.reader import SOURCE as FORM_1M
 from kzresearch.regions import COUNTRY, region_name
 
 if TYPE_CHECKING:
@@ -98,12 +99,13 @@ class PeriodReport:
     article: str
 
     @cached_property
-    def _frame(self) -> pl.DataFrame:
+    def frame(self) -> pl.DataFrame:
+        """The figures of the form that the report draws on, as `load_form_1m` gives them."""
         sections = list(dict.fromkeys(section for section, _, _ in PLACES.values()))
         frame = datasets.load_form_1m(self.period, self.region, sections)
         if frame["source"].n_unique() > 1:
             # The workbooks' own figures go before a publication's about them.
-            frame = frame.filter(pl.col("source") == datasets.SOURCE)
+            frame = frame.filter(pl.col("source") == FORM_1M)
         return frame
 
     @property
@@ -160,6 +162,55 @@ class PeriodReport:
         """What the report is on, in one line."""
         return _markdown(f"**{self.title}** · {self.article_name} · {self.chapter_name}")
 
+    def summary(self) -> Markdown:
+        """The report in a few sentences, as far as the source goes."""
+        return _markdown(" ".join(self._sentences()))
+
+    def _sentences(self) -> Iterator[str]:
+        named = self.figures
+        gravity = [
+            f"{named[f'registered_{s}'].text} {words}"
+            for s, words in (
+                ("especially_grave", "especially grave"),
+                ("grave", "grave"),
+                ("medium", "of medium gravity"),
+                ("minor", "of minor gravity"),
+                ("misdemeanours", "misdemeanours"),
+            )
+            if named[f"registered_{s}"].value is not None
+        ]
+        where = region_name(self.region)
+        yield (
+            f"In {self.months}, **{named['offences_registered'].text} offences** were registered in "
+            f"{where}, net of terminations on rehabilitating grounds: {', '.join(gravity)}."
+        )
+        article = self.article_name.removeprefix(f"Article {self.article}. ")
+        yield (
+            f"{named['chapter_registered'].text} of them fall under chapter {self.chapter}, "
+            f"**{named['article_registered'].text} under article {self.article}** ({article})."
+        )
+        parts = {
+            "article_registered_grave_or_especially_grave": "grave or especially grave",
+            "article_registered_against_women": "against women",
+            "article_registered_against_minors": "against minors",
+        }
+        given = [f"{named[n].text} {w}" for n, w in parts.items() if named[n].value is not None]
+        if given:
+            yield f"Under this article the source counts {', '.join(given)}."
+        ended = [f"{named[n].text} {words}" for n, words in OUTCOMES.items() if named[n].value]
+        gross, at_least = named["article_gross_caseload"], named["article_gross_caseload_at_least"]
+        if gross.value:
+            yield f"Of the **gross caseload of {gross.text}** were {'; '.join(ended)}."
+        elif ended:
+            yield f"Of its cases, as far as reported: {'; '.join(ended)}."
+        if at_least.value:
+            yield f"At least {at_least.text} cases were on the books, as concluded below."
+        yield (
+            f"Freedom in the World {self.period[:4]}: "
+            f"{named['freedom_in_the_world_status'].text}, "
+            f"{named['freedom_in_the_world_total'].text} of 100."
+        )
+
     def consistency_notes(self) -> Markdown:
         """`consistency()` as a list to read."""
         return _markdown("\n".join(f"- {sentence}" for sentence in self.consistency()))
@@ -167,16 +218,16 @@ class PeriodReport:
     @property
     def sources(self) -> list[str]:
         """Ids of the sources that the figures come from."""
-        return [*self._frame["source"].unique(maintain_order=True), "freedom_in_the_world"]
+        return [*self.frame["source"].unique(maintain_order=True), "freedom_in_the_world"]
 
     @property
     def from_workbooks(self) -> bool:
         """Whether the figures come from the form's own workbooks, not from a publication."""
-        return datasets.SOURCE in self.sources
+        return FORM_1M in self.sources
 
     def figure(self, section: str, row: str, measure: str) -> Figure:
         """One figure of the form, with its cells."""
-        return figures.figure(self._frame, section, row, measure, OFFENCES)
+        return figures.figure(self.frame, section, row, measure, OFFENCES)
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
@@ -242,7 +293,8 @@ class PeriodReport:
 
     def freedom(self) -> pl.DataFrame:
         """Freedom in the World for Kazakhstan: the edition published in the period's year, and the
-        one that reviews that year where there is one. Columns as in the table, `relation` added."""
+        one that reviews that year where there is one. Columns as in the table, `relation` added.
+        """
         year = int(self.period[:4])
         relation = pl.when(pl.col("edition") == year)
         return (
@@ -356,7 +408,7 @@ class PeriodReport:
         articles, chapter = self.articles(), self.figures["chapter_registered"]
         if articles.is_empty() or chapter.value is None:
             return
-        sum_ = articles["value"].sum()
+        sum_ = float(articles["value"].sum())
         listed = f"The {articles.height} articles of chapter {self.chapter} that are reported"
         if self.chapter == "1" and self.from_workbooks:
             # A row of chapter 1 that is no article: preparation for and attempted murder.
@@ -400,12 +452,14 @@ class PeriodReport:
                 f"{named['article_term_expired_unspecified'].text} with an expired (or interrupted) "
                 "term."
             )
+            most = completed - court
+            left = "none" if not most.value else f"at most {most.text}"
+            rest = f"all {unspecified.text}" if not most.value else "the others"
             yield (
                 f"Conclusion: at least {at_least.text} cases were on the books. Premise: completed "
                 f"({completed.text}) = sent to court ({court.text}) + terminated on other grounds, "
-                f"so at most {(completed - court).text} of the {unspecified.text} terminations were "
-                f"on other grounds; the remaining ones were on rehabilitating grounds and have left "
-                f"the {registered.text} registered."
+                f"so {left} of the {unspecified.text} terminations was on other grounds; {rest} "
+                f"were on rehabilitating grounds and have left the {registered.text} registered."
             )
 
 
@@ -425,11 +479,11 @@ def period_report(period: str, region: str = COUNTRY, article: str | int = "146"
     if period not in set(held["period"]):
         raise unknown_value("period", period, held["period"].unique().sort().to_list())
     report = PeriodReport(period, region, str(article))
-    _ = report._frame  # noqa: SLF001  refuses a region that the period does not have
+    _ = report.frame
     if report.figures["article_registered"].value is None:
         reported = ", ".join(
             row.removeprefix("article:")
-            for row in report._frame.filter(pl.col("measure") == "registered")["row"].unique().sort()  # noqa: SLF001
+            for row in report.frame.filter(pl.col("measure") == "registered")["row"].unique().sort()
             if row.startswith("article:")
         )
         raise UnknownValueError(

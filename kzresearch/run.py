@@ -30,7 +30,11 @@ class Run:
 
 
 def run(
-    notebook: str, parameters: dict[str, str] | None = None, out: str | Path = "out", *, progress: bool = True
+    notebook: str,
+    parameters: dict[str, str] | None = None,
+    out: str | Path = "out",
+    *,
+    progress: bool = True,
 ) -> Run:
     """Run a notebook of the package through papermill.
 

@@ -26,15 +26,9 @@ class Figures(dy.Schema):
         nullable=False,
         metadata=_is("ISO 3166-2 code; KZ is the country, only there when asked for"),
     )
-    section = dy.String(
-        nullable=False, metadata=_is("section of the form: R1 … PRIL11")
-    )
-    row = dy.String(
-        nullable=False, metadata=_is("what the row counts: total, article:146 …")
-    )
-    measure = dy.String(
-        nullable=False, metadata=_is("what the column counts: registered …")
-    )
+    section = dy.String(nullable=False, metadata=_is("section of the form: R1 … PRIL11"))
+    row = dy.String(nullable=False, metadata=_is("what the row counts: total, article:146 …"))
+    measure = dy.String(nullable=False, metadata=_is("what the column counts: registered …"))
     unit = dy.String(nullable=False, metadata=_is("unit of the value: " + ", ".join(UNITS)))
     value = dy.Float64(
         nullable=False,

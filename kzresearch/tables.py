@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import html as markup
+from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 from great_tables import GT, html, loc, style
 
 
-def figures(frame: pl.DataFrame, title: str, source: str) -> GT:
+@dataclass(frozen=True)
+class Table:
+    """A table to look at: `gt` is the great_tables object, `frame` what it shows."""
+
+    gt: GT
+    frame: pl.DataFrame
+    title: str
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        # The object's own text would name its place in memory, another in every run.
+        lines = ["\t".join(map(str, row)) for row in self.frame.iter_rows()]
+        return {
+            "text/html": self.gt.as_raw_html(),
+            "text/plain": "\n".join([self.title, *lines]),
+        }
+
+
+def figures(frame: pl.DataFrame, title: str, source: str) -> Table:
     """A table of figures: columns `label`, `text`, `unit`, and `note` where there is one."""
     columns, headings = ["label", "text"], {"label": "", "text": "Number", "unit": "Unit"}
     units = frame["unit"].unique()
@@ -23,7 +43,7 @@ def figures(frame: pl.DataFrame, title: str, source: str) -> GT:
     return table(shown, title, source, headings, numbers=["text"])
 
 
-def freedom(frame: pl.DataFrame, title: str, source: str) -> GT:
+def freedom(frame: pl.DataFrame, title: str, source: str) -> Table:
     """Freedom in the World, one row per edition: `PeriodReport.freedom()`."""
     headings = {
         "edition": "Edition",
@@ -46,23 +66,18 @@ def table(
     source: str,
     headings: dict[str, str],
     numbers: list[str],
-) -> GT:
+) -> Table:
     """A frame as a table; `headings` name its columns, those in `numbers` are set to the right."""
     # Without a fixed id two runs of the same notebook would differ.
     table_id = "t" + hashlib.sha256(title.encode()).hexdigest()[:10]
-    return (
+    made = (
         GT(frame, id=table_id)
         .tab_header(title=title)
         .cols_label({k: v for k, v in headings.items() if k in frame.columns})
         .cols_align("left")
         .cols_align("right", columns=numbers)
         .tab_style(style.text(size="90%"), loc.source_notes())
-        .tab_source_note(html(_escaped(source)))
+        .tab_source_note(html(markup.escape(source)))
         .tab_options(table_font_size="14px", heading_align="left", table_margin_left="0px")
     )
-
-
-def _escaped(text: str) -> str:
-    import html as markup
-
-    return markup.escape(text)
+    return Table(made, frame, title)

@@ -11,6 +11,8 @@ from kzresearch.form_1m.workbook import Head, Workbook, column_index, column_let
 from kzresearch.schemas import MONEY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kzresearch.form_1m.codebook import Section
 
 # Cyrillic letters of the number row, above the labels and above the row codes
@@ -67,12 +69,16 @@ def _check_head(workbook: Workbook, section: Section, head: Head) -> None:
 
     code = column_index(section.code_column)
     number_row = section.number_row
-    above = [text for (row, _), text in sorted(head.cells.items()) if row < section.header_first_row]
+    above = [
+        text for (row, _), text in sorted(head.cells.items()) if row < section.header_first_row
+    ]
     expect(1, 0, "the title", section.title, " / ".join(map(str, above)))
     expect(number_row, code, "the code column's heading", CODE_HEADING, head.text(number_row, code))
     captions = range(section.header_first_row, number_row)
     label = min(column for row, column in head.cells if row == number_row)
-    expect(number_row, label, "the label column's heading", LABEL_HEADING, head.text(number_row, label))
+    expect(
+        number_row, label, "the label column's heading", LABEL_HEADING, head.text(number_row, label)
+    )
     for column, expected in ((label, section.label_caption), (code, section.code_caption)):
         found = _path(head.text(row, column) for row in captions)
         expect(section.header_first_row, column, "the caption", expected, found)
@@ -91,7 +97,9 @@ def _check_head(workbook: Workbook, section: Section, head: Head) -> None:
 class _Body:
     """The rows below the number row of one section, compared with the codebook."""
 
-    def __init__(self, workbook: Workbook, section: Section, frame: pl.DataFrame, labels: int):
+    def __init__(
+        self, workbook: Workbook, section: Section, frame: pl.DataFrame, labels: int
+    ) -> None:
         self.workbook, self.section, self.frame, self.labels = workbook, section, frame, labels
 
     def cell(self, index: int, column: int) -> str:
@@ -201,7 +209,7 @@ def check_values(workbook: Workbook, frame: pl.DataFrame) -> None:
     raise workbook.error(figure["cell"].item(), f"expected {expected}, found {shown}")
 
 
-def _path(texts) -> str:
+def _path(texts: Iterable[str]) -> str:
     """Distinct consecutive texts, joined: the caption of a column through its merged headings."""
     path: list[str] = []
     for text in texts:

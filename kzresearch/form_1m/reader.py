@@ -75,7 +75,7 @@ def read_form_1m(
                 f"{earlier[0].name}; give one of the two",
             )
     with ThreadPoolExecutor(max_workers=min(len(reports), os.cpu_count() or 1)) as pool:
-        frames = list(pool.map(lambda report: _figures(*report, sections), reports.values()))
+        frames = list(pool.map(lambda one: _figures(one[0], one[1], sections), reports.values()))
     return Form1M.cast(pl.concat(frames, rechunk=False))
 
 
@@ -121,7 +121,9 @@ def identify(workbook: Workbook, period: str | None = None) -> Identity:
         )
     if not stated and not period:
         raise workbook.error("", "does not state its period; give it: period='YYYY-MM'")
-    return Identity(region, organ_code, stated or period or "", "workbook" if stated else "argument")
+    return Identity(
+        region, organ_code, stated or period or "", "workbook" if stated else "argument"
+    )
 
 
 def _figures(workbook: Workbook, identity: Identity, sections: list[str]) -> pl.DataFrame:

@@ -14,13 +14,18 @@ import zipfile
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from kzresearch.errors import WorkbookError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import fastexcel
     import polars as pl
+
+    Entry = tuple[tuple[int, int], str | float]
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_MEMBERS = 2_000
@@ -136,7 +141,9 @@ class Workbook:
     def _xml(self, name: str) -> ElementTree.Element:
         data = self._part(name)
         if b"<!DOCTYPE" in data:
-            raise self.error(name, "holds a document type declaration, which no report does; not read")
+            raise self.error(
+                name, "holds a document type declaration, which no report does; not read"
+            )
         try:
             return ElementTree.fromstring(data)
         except ElementTree.ParseError:
@@ -226,8 +233,8 @@ class Workbook:
                     merged[row, column] = first
         return Head(cells, merged)
 
-    def _first_cells(self, data: bytes, rows: int):
-        parser = ElementTree.XMLPullParser(events=("end",))
+    def _first_cells(self, data: bytes, rows: int) -> Iterator[Entry]:
+        parser: Any = ElementTree.XMLPullParser(events=("end",))
         number = 0
         for start in range(0, len(data), 4_096):
             parser.feed(data[start : start + 4_096])
@@ -238,7 +245,7 @@ class Workbook:
                         return
                     yield from self._row_cells(element, number)
 
-    def _row_cells(self, row: ElementTree.Element, number: int):
+    def _row_cells(self, row: ElementTree.Element, number: int) -> Iterator[Entry]:
         column = -1
         for cell in row:
             reference = cell.get("r")
@@ -259,7 +266,7 @@ class Workbook:
                 yield (number, column), text
 
     @cached_property
-    def _reader(self):
+    def _reader(self) -> fastexcel.ExcelReader:
         import fastexcel
 
         try:

@@ -42,7 +42,7 @@ def _title(notebook: Json) -> str:
     return first.lstrip("# ").strip()
 
 
-def _with_pictures(notebook: Json) -> Json:
+def _with_pictures(notebook: Any) -> Any:
     """The notebook with each chart as a picture, and data that is not for reading left out."""
     notebook = copy.deepcopy(notebook)
     for cell in notebook["cells"]:

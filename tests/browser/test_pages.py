@@ -1,0 +1,82 @@
+"""The page in a real browser: every chart drawn, nothing asked of the network, no error."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from tests.conftest import PERIODS, tool
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--window-size=900,6500",
+]
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_charts_are_drawn_and_not_blank(runs, period, tmp_path):
+    chromium = tool("chromium")
+    page = runs[period].page_path
+    probe = tmp_path / "probe.html"
+    # The page forbids scripts; a copy of its pictures is asked for their size and colours.
+    pictures = re.findall(r'<img [^>]*src="(data:[^"]+)"', runs[period].page)
+    assert len(pictures) == 4
+    probe.write_text(
+        "<body><pre id=out></pre><script>const pictures="
+        + json.dumps(pictures)
+        + """;
+        Promise.all(pictures.map(async src => {
+          const img = new Image(); img.src = src; await img.decode();
+          const c = document.createElement('canvas'); c.width = img.width; c.height = img.height;
+          const x = c.getContext('2d'); x.drawImage(img, 0, 0);
+          const d = x.getImageData(0, 0, c.width, c.height).data; let dark = 0;
+          for (let i = 0; i < d.length; i += 4) if (d[i+3] > 0 && d[i] + d[i+1] + d[i+2] < 600) dark++;
+          return [c.width, c.height, dark / (d.length / 4)];
+        })).then(r => { document.getElementById('out').textContent = JSON.stringify(r); });
+        </script></body>""",
+        encoding="utf-8",
+    )
+    dom = subprocess.run(
+        [
+            chromium,
+            *FLAGS,
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--virtual-time-budget=10000",
+            "--dump-dom",
+            probe.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    ).stdout
+    sizes = json.loads(dom.split('<pre id="out">')[1].split("</pre>")[0])
+    for width, height, dark in sizes:
+        assert 600 < width < 900
+        assert height > 100
+        assert dark > 0.01
+    shot = tmp_path / "page.png"
+    done = subprocess.run(
+        [
+            chromium,
+            *FLAGS,
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--enable-logging=stderr",
+            "--log-level=0",
+            f"--screenshot={shot}",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert shot.stat().st_size > 50_000
+    assert "CONSOLE" not in done.stderr, [x for x in done.stderr.splitlines() if "CONSOLE" in x]

@@ -1,0 +1,73 @@
+"""Fixtures: where raw files are, and runs of the notebook shared by the tests that look at them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import kzresearch  # noqa: F401  first: it keeps the slow rfc3987-syntax out of this process
+
+ROOT = Path(__file__).parents[1]
+PERIODS = ["2021-02", "2022-12"]
+
+
+def command(name: str) -> str:
+    """A command of the environment that the tests run in."""
+    return str(Path(sys.executable).with_name(name))
+
+
+@pytest.fixture(scope="session")
+def raw() -> Path:
+    """The folder of raw files, where there is one."""
+    for folder in (os.environ.get("KZRESEARCH_RAW"), ROOT.parent / "shared" / "sources"):
+        if folder and Path(folder).is_dir():
+            return Path(folder)
+    pytest.skip("no raw files: set KZRESEARCH_RAW to a folder of them, laid out as sources.toml")
+
+
+def tool(name: str) -> str:
+    """Path of a program the test needs; skipped where it is not there, never in CI."""
+    found = shutil.which(name)
+    if found is None:
+        if os.environ.get("KZRESEARCH_REQUIRE_TOOLS"):
+            pytest.fail(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the command left."""
+
+    notebook: dict
+    page: str
+    page_path: Path
+    record: dict
+    printed: str
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    """`kzresearch report`, run once as a user would, in an empty folder: period → what it left."""
+    folder = tmp_path_factory.mktemp("report")
+    done = subprocess.run(
+        [command("kzresearch"), "report"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    outcomes = {}
+    for path in (folder / "out").glob("*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        page = path.with_suffix(".html")
+        outcomes[record["parameters"]["period"]] = Outcome(
+            notebook=json.loads(path.with_suffix(".ipynb").read_text(encoding="utf-8")),
+            page=page.read_text(encoding="utf-8"),
+            page_path=page,
+            record=record,
+            printed=done.stdout,
+        )
+    return outcomes

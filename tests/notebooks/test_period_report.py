@@ -1,0 +1,237 @@
+"""The notebook as its users run it: by our command, by plain papermill, from any directory."""
+
+import json
+import re
+import subprocess
+from html.parser import HTMLParser
+
+import jsonschema
+import kzresearch as kz
+import pytest
+
+from kzresearch import records
+from kzresearch.charts import MIME as CHART
+from kzresearch.resources import notebooks_dir
+from tests.conftest import PERIODS, ROOT, command
+from tests.test_reports import PRESS, YEAR
+
+EXPECTED = {"2021-02": PRESS, "2022-12": YEAR}
+
+
+def run(*words: str, cwd) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [command("kzresearch"), "run", *words], cwd=cwd, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_record_holds_the_figures(runs, period):
+    results = runs[period].record["results"]
+    assert {n: results[n]["value"] for n in EXPECTED[period]} == EXPECTED[period]
+    assert results["freedom_in_the_world_status"]["text"] == "Not Free"
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_record_follows_its_published_schema_and_stands_in_the_notebook(runs, period):
+    schema = json.loads((ROOT / "kzresearch/record.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(runs[period].record, schema)
+    assert runs[period].notebook["metadata"]["kzresearch"] == runs[period].record
+    assert runs[period].record["run_id"] in runs[period].page
+
+
+def test_every_recorded_cell_says_what_the_workbook_says(runs, raw):
+    import openpyxl
+
+    by_sha = {
+        line["sha256"]: raw / "form_1m" / line["period"] / line["file"]
+        for line in kz.load_workbooks().iter_rows(named=True)
+    }
+    results = runs["2022-12"].record["results"]
+    chosen = next(iter(by_sha))
+    book = openpyxl.load_workbook(by_sha[chosen], read_only=True)
+    regional = kz.period_report("2022-12", "KZ-10").figures
+    for name, one in results.items():
+        here = [c["cell"] for c in one["cells"] if c["workbook"] == chosen]
+        if len(here) == 1:
+            sheet, cell = here[0].split("!")
+            assert book[sheet][cell].value == regional[name].value, name
+    book.close()
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_plain_papermill_from_any_directory_gives_the_same_outputs(runs, period, tmp_path):
+    words = [command("papermill"), str(notebooks_dir() / "period_report.ipynb"), "out.ipynb"]
+    words += ["-p", "period", period, "-p", "article", "146", "--no-progress-bar"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    plain = json.loads((tmp_path / "out.ipynb").read_text(encoding="utf-8"))
+    assert records.results_of(plain) == runs[period].record["results"]
+    assert outputs(plain) == outputs(runs[period].notebook)
+
+
+def outputs(notebook: dict) -> list:
+    return [
+        output
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", [])
+        if output.get("name") != "stderr"
+    ]
+
+
+def test_report_prints_where_the_pages_are(runs):
+    for outcome in runs.values():
+        assert re.search(rf"^page +out/{outcome.page_path.name}$", outcome.printed, re.MULTILINE)
+
+
+class Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.addresses, self.tags, self.images = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.tags.append(tag)
+        self.addresses += [found[k] for k in ("src", "srcset", "data", "action") if k in found]
+        if tag in ("link", "use", "image"):
+            self.addresses += [v for k, v in attrs if k.endswith("href")]
+        if tag == "img":
+            self.images.append(found)
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_page_asks_nothing_of_any_other_host(runs, period):
+    page = Links()
+    page.feed(runs[period].page)
+    assert page.addresses
+    assert all(address.startswith("data:") for address in page.addresses)
+    assert not {"script", "iframe", "object", "embed", "link"} & set(page.tags)
+    assert "@import" not in runs[period].page
+    assert not re.search(r"url\(\s*['\"]?(?!data:)", runs[period].page)
+    assert "default-src 'none'" in runs[period].page
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_every_chart_is_drawn_with_an_alternative_text_from_its_data(runs, period):
+    page = Links()
+    page.feed(runs[period].page)
+    specs = [o["data"][CHART] for o in outputs(runs[period].notebook) if CHART in o.get("data", {})]
+    assert len(specs) == len(page.images) == 4
+    for spec, image in zip(specs, page.images, strict=True):
+        assert image["alt"] == spec["description"]
+        assert image["src"].startswith("data:image/svg+xml;base64,")
+    texts = " ".join(image["alt"] for image in page.images)
+    shown = "Article 146. Torture: 88" if period == "2021-02" else "Article 146. Torture: 98"
+    assert shown in texts
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_recorded_figures_can_be_linked_to(runs, period):
+    for name in runs[period].record["results"]:
+        assert f'<tr id="{name}">' in runs[period].page
+
+
+def test_outputs_hold_nothing_of_the_machine(runs):
+    import getpass
+    import os
+    import socket
+    from pathlib import Path
+
+    marks = {str(Path.home()), str(ROOT), socket.gethostname(), os.getcwd()}
+    for outcome in runs.values():
+        everything = outcome.page + json.dumps(outcome.record) + json.dumps(outcome.notebook)
+        for mark in marks:
+            assert len(mark) < 4 or mark not in everything, mark
+    assert getpass.getuser()
+
+
+def test_other_region_and_article(tmp_path):
+    done = run("period_report", "-p", "region=KZ-43", "-p", "article=362", "--out", "x", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "x").glob("*.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["parameters"] == {"period": "2022-12", "region": "KZ-43", "article": "362"}
+    registered = record["results"]["article_registered"]
+    (cell,) = registered["cells"]
+    expected = kz.load_form_1m("2022-12", "KZ-43", "R1", "362", "registered")
+    assert registered["value"] == expected["value"].item()
+    assert cell == expected.select("workbook", "cell").row(0, named=True)
+
+
+def test_same_inputs_have_the_same_run_id_and_outputs(runs, tmp_path):
+    done = run("period_report", "-p", "period=2021-02", cwd=tmp_path)
+    assert done.returncode == 0
+    (path,) = (tmp_path / "out").glob("*.json")
+    again = json.loads(path.read_text(encoding="utf-8"))
+    first = runs["2021-02"].record
+    assert again["run_id"] == first["run_id"] != runs["2022-12"].record["run_id"]
+    changing = {"started", "ended"}
+    assert {k: v for k, v in again.items() if k not in changing} == {
+        k: v for k, v in first.items() if k not in changing
+    }
+    notebook = json.loads(path.with_suffix(".ipynb").read_text(encoding="utf-8"))
+    assert outputs(notebook) == outputs(runs["2021-02"].notebook)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["period_reports"], "unknown notebook 'period_reports'; near matches: period_report"),
+        (["period_report", "-p", "perod=2021-02"], "unknown parameter of period_report: 'perod'"),
+        (["period_report", "-p", "period=2021-03"], "unknown period '2021-03'; near matches:"),
+        (["period_report", "-p", "region=KZ-75", "-p", "period=2021-02"], "2021-02 has no figures"),
+        (["period_report", "-p", "article=1466"], "unknown article '1466'; near matches:"),
+        (["period_report", "-p", "period"], "'period' is not of the form NAME=VALUE"),
+        (["period_report", "-p", "period=1", "-p", "period=2"], "parameter period is given twice"),
+    ],
+)
+def test_wrong_parameters_end_in_one_sentence_and_leave_nothing(words, message, tmp_path):
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_failing_cell_leaves_the_notebook_with_the_error_and_a_failed_record(tmp_path):
+    done = run("period_report", "-p", "period=2021-02", "-p", "article=362", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "2021-02 reports nothing on article 362; it reports on: 146, 147" in done.stderr
+    assert "Traceback" not in done.stderr
+    (path,) = (tmp_path / "out").glob("*.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["status"] == "failed"
+    assert record["error"]["type"] == "UnknownValueError"
+    assert record["results"] == {}
+    notebook = path.with_suffix(".ipynb").read_text(encoding="utf-8")
+    page = path.with_suffix(".html").read_text(encoding="utf-8")
+    for text in (notebook, page):
+        assert "2021-02 reports nothing on article 362" in text
+        assert str(ROOT) not in text
+
+
+def test_notebooks_are_listed_with_their_parameters():
+    done = subprocess.run([command("kzresearch"), "notebooks"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "period_report: Registered offences and what became of them: a period report",
+        "  period: str = '2022-12'  reporting period, January to this month (YYYY-MM)",
+        "  region: str = 'KZ'  ISO 3166-2: KZ is the country, KZ-75 the city of Almaty",
+        "  article: str = '146'  article of the Criminal Code: 146 is torture",
+    ]
+
+
+def test_papermill_prints_the_parameters():
+    path = str(notebooks_dir() / "period_report.ipynb")
+    done = subprocess.run(
+        [command("papermill"), "--help-notebook", path], capture_output=True, text=True
+    )
+    for name in ("period: str", "region: str", "article: str"):
+        assert name in done.stdout + done.stderr
+
+
+def test_markup_in_a_parameter_is_refused(tmp_path):
+    done = run("period_report", "-p", "region=<script>alert(1)</script>", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "unknown region '<script>" in done.stderr
+    assert not (tmp_path / "out").exists()

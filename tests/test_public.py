@@ -1,0 +1,158 @@
+"""The public surface, the import, and what the repository promises of itself."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+
+import pytest
+
+import kzresearch as kz
+from tests.conftest import ROOT, command
+
+
+def tracked() -> list[str]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return listed.stdout.splitlines()
+
+
+def fresh(code: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_every_public_name_resolves_and_says_what_it_is():
+    assert sorted(kz._HOMES) == kz.__all__
+    for name in kz.__all__:
+        assert (getattr(kz, name).__doc__ or "").strip(), name
+
+
+def test_public_loaders_name_their_source():
+    loaders = [name for name in kz.__all__ if name.startswith(("load_", "read_"))]
+    assert len(loaders) == 6
+    for name in [*loaders, "codebook"]:
+        assert "Source:" in getattr(kz, name).__doc__, name
+
+
+def test_unknown_attribute_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'load_nothing'"):
+        _ = kz.load_nothing
+
+
+def test_import_loads_nothing_heavy():
+    loaded = fresh("import sys, kzresearch; print(' '.join(sys.modules))").split()
+    assert not {"polars", "altair", "papermill", "fastexcel", "great_tables"} & set(loaded)
+
+
+def test_slow_uri_parser_is_kept_out_of_this_process_and_of_kernels():
+    code = (
+        "import sys, kzresearch, altair, papermill, jsonschema; "
+        "print(sys.modules.get('rfc3987_syntax'))"
+    )
+    assert fresh(code) == "None"
+    import jsonschema  # noqa: F401
+
+    assert sys.modules["rfc3987_syntax"] is None
+
+
+def test_dir_lists_public_names():
+    assert set(kz.__all__) <= set(dir(kz))
+
+
+def test_lock_file_has_hashes_and_names_no_host():
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    pins = re.findall(r"^(\S+)==(\S+)", lock, re.MULTILINE)
+    assert len(pins) > 100
+    assert "://" not in lock
+    assert "index-url" not in lock
+    assert lock.count("--hash=sha256:") > len(pins)
+
+
+def test_lock_file_covers_every_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["lab"], *extras["dev"]]
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    for requirement in wanted:
+        name = re.split(r"[><=\[]", requirement)[0]
+        assert re.search(rf"^{re.escape(name)}==", lock, re.MULTILINE), name
+
+
+def test_no_pandas():
+    assert not re.search(
+        r"^pandas==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE
+    )
+
+
+def test_each_dependency_says_why():
+    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    stated = [line for line in lines if re.match(r'\s+"[\w-]+>=', line)]
+    assert len(stated) > 15
+    assert all("#" in line for line in stated), [line for line in stated if "#" not in line]
+
+
+def test_notebooks_are_committed_without_outputs():
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            assert not cell.get("outputs"), path.name
+            assert cell.get("execution_count") is None, path.name
+
+
+def test_repository_holds_no_raw_files_and_names_no_home_folder():
+    for name in tracked():
+        assert not name.lower().endswith((".xlsx", ".xls")), name
+        text = (ROOT / name).read_bytes()
+        assert not re.search(rb"(?<![\w.])/(root|home/[a-z]+|Users/[a-z]+)/", text), name
+
+
+def test_help_says_what_each_command_does():
+    done = subprocess.run([command("kzresearch"), "--help"], capture_output=True, text=True)
+    for name in ("run", "report", "notebooks", "build"):
+        assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE), name
+
+
+@pytest.mark.slow
+def test_wheel_carries_data_and_notebooks_and_works_outside_a_checkout(tmp_path):
+    built = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    installed = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(installed)
+    assert {"kzresearch/data/sources.toml", "kzresearch/data/form_1m/2022-12.parquet"} <= names
+    assert {"kzresearch/notebooks/period_report.ipynb", "kzresearch/py.typed"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "data/"))]
+    code = (
+        "import kzresearch, kzresearch.records as r; from kzresearch.notebooks import notebooks; "
+        "n = notebooks()[0]; print(kzresearch.__file__); print(n.path); "
+        "print(r.run_id(n.path, {})); "
+        "print(kzresearch.load_form_1m('2022-12', 'KZ', 'R1', '146', 'registered')['value'].item())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    package, notebook, run_id, value = done.stdout.splitlines()
+    assert package.startswith(str(installed))
+    assert notebook.startswith(str(installed))
+    assert value == "98.0"
+    from kzresearch import records
+    from kzresearch.notebooks import find_notebook
+
+    assert run_id == records.run_id(find_notebook("period_report").path, {})
