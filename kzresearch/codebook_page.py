@@ -60,6 +60,11 @@ def _tables() -> Iterator[str]:
             for name, column in schema.columns().items()
         )
         yield _table(("column", "type", "meaning"), rows)
+        if schema is schemas.Form1M:
+            yield (
+                'Where the country is asked for (`region="KZ"`), a column `cells` more: the list of '
+                "`{workbook, cell}` that a figure was taken from.\n"
+            )
 
 
 def _codebook() -> Iterator[str]:
