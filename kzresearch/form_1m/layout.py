@@ -69,10 +69,11 @@ def _check_head(workbook: Workbook, section: Section, head: Head) -> None:
 
     code = column_index(section.code_column)
     number_row = section.number_row
-    above = [
-        text for (row, _), text in sorted(head.cells.items()) if row < section.header_first_row
-    ]
-    expect(1, 0, "the title", section.title, " / ".join(map(str, above)))
+    above = {
+        place: text for place, text in head.cells.items() if place[0] < section.header_first_row
+    }
+    first = min(above, default=(1, 0))
+    expect(*first, "the title", section.title, " / ".join(str(above[p]) for p in sorted(above)))
     expect(number_row, code, "the code column's heading", CODE_HEADING, head.text(number_row, code))
     captions = range(section.header_first_row, number_row)
     label = min(column for row, column in head.cells if row == number_row)

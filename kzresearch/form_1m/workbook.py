@@ -171,12 +171,15 @@ class Workbook:
             element.get("Id"): element.get("Target", "")
             for element in self._xml("xl/_rels/workbook.xml.rels")
         }
-        sheets = {}
+        sheets: dict[str, str] = {}
         for sheet in self._xml("xl/workbook.xml").iterfind("{*}sheets/{*}sheet"):
             key = next((v for k, v in sheet.attrib.items() if k.endswith("}id")), None)
             target = relations.get(key, "")
             part = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
-            sheets[normalise(sheet.get("name", ""))] = part
+            name = normalise(sheet.get("name", ""))
+            if name in sheets:
+                raise self.error("sheets", f"two sheets are named '{name}'; leave one")
+            sheets[name] = part
         return sheets
 
     @cached_property
