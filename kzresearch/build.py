@@ -38,8 +38,10 @@ def _form_1m(out: Path) -> list[Path]:
     for file in sources.raw_files(SOURCE):
         files.setdefault(file.period or "", []).append((file, sources.raw_file(file)))
     written, workbooks = [], []
+    reported = _reported_figures()
     for period, found in files.items():
-        frame = read_form_1m([path for _, path in found], period)
+        read = read_form_1m([path for _, path in found], period)
+        frame = pl.concat([read, reported.filter(pl.col("period") == period)])
         workbooks += [_describe(file, path, period) for file, path in found]
         written.append(_write_figures(out, period, frame))
     table = Workbooks.validate(pl.DataFrame(workbooks).sort("period", "region"))
@@ -64,8 +66,16 @@ def _describe(file: sources.RawFile, path: Path, period: str) -> dict[str, str]:
 
 
 def _reported(out: Path) -> list[Path]:
+    """Periods that only a publication reports; those with workbooks are built with them."""
+    frame = _reported_figures()
+    with_workbooks = {file.period for file in sources.raw_files(SOURCE)}
+    periods = [p for p in frame["period"].unique().sort() if p not in with_workbooks]
+    return [_write_figures(out, p, frame.filter(pl.col("period") == p)) for p in periods]
+
+
+def _reported_figures() -> pl.DataFrame:
     file = data_dir() / "transcribed" / "form_1m_reported.csv"
-    frame = pl.read_csv(file, infer_schema=False).select(
+    return pl.read_csv(file, infer_schema=False).select(
         "period",
         "region",
         "section",
@@ -79,8 +89,6 @@ def _reported(out: Path) -> list[Path]:
         "source",
         "note",
     )
-    periods = frame["period"].unique().sort()
-    return [_write_figures(out, p, frame.filter(pl.col("period") == p)) for p in periods]
 
 
 def _write_figures(out: Path, period: str, frame: pl.DataFrame) -> Path:

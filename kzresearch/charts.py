@@ -11,6 +11,7 @@ from typing import Any
 
 import altair as alt
 import polars as pl
+from IPython.display import Markdown
 
 from kzresearch.figures import number
 
@@ -68,11 +69,14 @@ alt.renderers.enable("kzresearch")
 
 def bars(
     frame: pl.DataFrame, title: str, unit: str, source: str
-) -> alt.LayerChart | alt.FacetChart:
+) -> alt.LayerChart | alt.FacetChart | Markdown:
     """Horizontal bars in the frame's order, each with its number: columns `label`, `value`.
 
-    `unit` names the axis, `source` stands below the title. Rows without a value are left out.
+    `unit` names the axis, `source` stands below the title. Rows without a value are left out; where
+    there is nothing to draw, a sentence says so instead.
     """
+    if not (frame["value"].fill_null(0) > 0).any():
+        return Markdown(f"*{title}: nothing to draw, every figure is nought or not reported.*")
     known = frame.filter(pl.col("value").is_not_null()).select(
         "label",
         "value",

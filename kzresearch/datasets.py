@@ -1,7 +1,7 @@
 """One function per table: `load_…` gives a frame, `scan_…` the same, lazy.
 
 Every figure of Form 1-M comes in one long frame whatever its period and wherever it was reported;
-a filter value that the data does not have is an error, never an empty frame.
+a filter value that the data does not have is an error. What a source does not report has no row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import polars as pl
 from kzresearch.errors import IncompleteSumWarning, UnknownValueError, unknown_value
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE
-from kzresearch.regions import COUNTRY, region_codes, regions_reporting
+from kzresearch.regions import COUNTRY, load_regions, region_codes, regions_reporting
 from kzresearch.resources import data_dir
 from kzresearch.schemas import FreedomInTheWorld, Workbooks
 
@@ -96,6 +96,22 @@ def scan_form_1m(
     return pl.concat(parts)
 
 
+def check_reported(period: str, region: str, article: str | int) -> None:
+    """Refuse a period, region or article that is not held, or on which nothing is reported."""
+    _known("article", article, _articles())
+    rows = load_form_1m(period, region, "R1", measure="registered")["row"].unique().to_list()
+    if f"article:{article}" not in rows:
+        there = sorted(row.removeprefix("article:") for row in rows if row.startswith("article:"))
+        raise UnknownValueError(
+            f"{period} reports nothing on article {article}; it reports on: {', '.join(there)}"
+        )
+
+
+def _articles() -> pl.Series:
+    names = codebook.row_names()
+    return names.filter(pl.col("row") == "article:" + pl.col("article"))["article"]
+
+
 def load_workbooks() -> dy.DataFrame[Workbooks]:
     """The workbooks behind the figures: one row per file, with its sha256, region and period.
 
@@ -143,21 +159,33 @@ def _known(what: str, given: Filter, known: Iterable[str]) -> list[str] | None:
     """The values asked for, all of them known; None for no filter."""
     if given is None:
         return None
-    values = [str(v) for v in ([given] if isinstance(given, (str, int)) else given)]
+    several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
+    values = [v if isinstance(v, str) else repr(v) for v in (given if several else [given])]  # type: ignore[union-attr]
     known = list(known)
     for value in values:
         if value not in known:
+            if what == "region" and (named := _regions_named(value)):
+                near = ", ".join(named)
+                raise UnknownValueError(f"unknown region {value!r}; near matches: {near}")
             raise unknown_value(what, value, known)
     if not values:
         raise UnknownValueError(f"no {what} given; leave the filter out for all of them")
     return values
 
 
+def _regions_named(text: str) -> list[str]:
+    """Codes, with names, of the regions whose name in any language holds the text."""
+    names = load_regions().select("region", "name_en", "name_ru", "name_kk").rows()
+    return [
+        f"{line[0]} ({line[1]})"
+        for line in names
+        if text and any(text.casefold() in name.casefold() for name in line[1:])
+    ]
+
+
 def _rows(article: Filter, row: Filter) -> list[str] | None:
-    names = codebook.row_names()
-    articles = names.filter(pl.col("row") == "article:" + pl.col("article"))["article"]
-    by_article = _known("article", article, articles)
-    by_row = _known("row", row, names["row"])
+    by_article = _known("article", article, _articles())
+    by_row = _known("row", row, codebook.row_names()["row"])
     if by_article is None:
         return by_row
     return [f"article:{a}" for a in by_article] + (by_row or [])

@@ -29,7 +29,11 @@ def unknown_value(what: str, value: object, known: list[str]) -> UnknownValueErr
     """An error naming `value` and its near matches among `known`."""
     import difflib
 
-    near = difflib.get_close_matches(str(value), known, n=5, cutoff=0.5)
+    text = str(value)
+    near = [k for k in known if k.casefold() == text.casefold()]
+    near += [k for k in known if text and k.startswith(f"{text}:")][:5]
+    near += difflib.get_close_matches(text, known, n=5, cutoff=0.5)
+    near = list(dict.fromkeys(near))[:5]
     if not near:
         near = [k for k in known if str(value).lower() in k.lower()][:5]
     if near:

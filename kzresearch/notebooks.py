@@ -58,8 +58,10 @@ class Notebook:
                 )
         values = {p.name: p.default for p in self.parameters}
         values |= {name: known[name].parse(text) for name, text in given.items()}
-        filters = {k: v for k, v in values.items() if k in ("period", "region", "article")}
-        datasets.scan_form_1m(**filters)  # type: ignore[arg-type]
+        if {"period", "region", "article"} <= values.keys():
+            datasets.check_reported(
+                str(values["period"]), str(values["region"]), str(values["article"])
+            )
         return values
 
 

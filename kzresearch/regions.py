@@ -45,6 +45,18 @@ def regions_reporting(period: str) -> list[str]:
     return load_regions().filter(begun & ~ended)["region"].to_list()
 
 
+def change_of_bounds(region: str, period: str) -> str | None:
+    """What happened to the region's bounds in the period's year, in words; None if nothing."""
+    regions = load_regions()
+    new = regions.filter(pl.col("valid_from").dt.year() == int(period[:4]))
+    changed = regions.filter(
+        (pl.col("region") == region),
+        pl.col("region").is_in(new["region"].implode())
+        | pl.col("region").is_in(new["unit_17"].implode()),
+    )
+    return changed["note"].item() if changed.height else None
+
+
 def region_name(region: str) -> str:
     """English name of a region or of the country."""
     if region == COUNTRY:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from kzresearch import datasets, figures, sources
-from kzresearch.errors import UnknownValueError, unknown_value
+from kzresearch.errors import unknown_value
 from kzresearch.figures import Figure
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
-from kzresearch.regions import COUNTRY, region_name
+from kzresearch.regions import COUNTRY, change_of_bounds, region_name
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
@@ -146,11 +146,13 @@ class PeriodReport:
         by_id = [sources.source(source_id)["attribution"] for source_id in self.sources[:-1]]
         line = f"{self.title}. Source: {'; '.join(by_id)}"
         workbooks = len(self.figures["offences_registered"].cells)
-        if workbooks > 1:
-            line += (
-                f". Sum of {workbooks} regional workbooks; those of military, transport and central "
-                "bodies are not among them"
+        if self.from_workbooks:
+            held = (
+                f"Sum of {workbooks} regional workbooks"
+                if workbooks > 1
+                else "The region's workbook"
             )
+            line += f". {held}; military, transport and central bodies file their own"
         return line
 
     @property
@@ -160,7 +162,9 @@ class PeriodReport:
 
     def heading(self) -> Markdown:
         """What the report is on, in one line."""
-        return _markdown(f"**{self.title}** · {self.article_name} · {self.chapter_name}")
+        line = f"**{self.title}** · {self.article_name} · {self.chapter_name}"
+        note = change_of_bounds(self.region, self.period)
+        return _markdown(f"{line}\n\n**Mind:** {note}." if note else line)
 
     def summary(self) -> Markdown:
         """The report in a few sentences, as far as the source goes."""
@@ -197,16 +201,19 @@ class PeriodReport:
         given = [f"{named[n].text} {w}" for n, w in parts.items() if named[n].value is not None]
         if given:
             yield f"Under this article the source counts {', '.join(given)}."
+        victims = named["article_registered_against_women"]
+        if victims.note and not self.from_workbooks:
+            yield f"On those against women and minors: {victims.note}."
         ended = [f"{named[n].text} {words}" for n, words in OUTCOMES.items() if named[n].value]
         gross, at_least = named["article_gross_caseload"], named["article_gross_caseload_at_least"]
         if gross.value:
-            yield f"Of the **gross caseload of {gross.text}** were {'; '.join(ended)}."
+            yield f"The **gross caseload was {gross.text}**: {'; '.join(ended)}."
         elif ended:
             yield f"Of its cases, as far as reported: {'; '.join(ended)}."
         if at_least.value:
             yield f"At least {at_least.text} cases were on the books, as concluded below."
         yield (
-            f"Freedom in the World {self.period[:4]}: "
+            f"Freedom in the World {self.period[:4]} rates Kazakhstan "
             f"{named['freedom_in_the_world_status'].text}, "
             f"{named['freedom_in_the_world_total'].text} of 100."
         )
@@ -313,7 +320,7 @@ class PeriodReport:
         for edition, suffix in ((year, ""), (year + 1, "_reviewing_year")):
             line = editions.get(edition, {})
             cells = (figures.Cell(line["workbook"], line["cell"]),) if line else ()
-            sources = (line["source"],) if line else ()
+            origin = (line["source"],) if line else ()
             note = f"edition {edition}, which reviews {edition - 1}"
             for name, unit in (("total", "points of 100"), ("status", "status")):
                 value = line.get(name)
@@ -323,7 +330,7 @@ class PeriodReport:
                         value=value if name == "total" else None,
                         unit=unit,
                         cells=cells,
-                        sources=sources,
+                        sources=origin,
                         note=note,
                         shown=value if name == "status" else None,
                     ),
@@ -340,9 +347,12 @@ class PeriodReport:
         return _frame([(text, named[name]) for name, text in (labels | {rest: label}).items()])
 
     def articles(self) -> pl.DataFrame:
-        """Offences registered by article of the chapter, as far as reported."""
+        """Offences registered by article of the chapter, as far as reported.
+
+        Preparation for and attempted murder, a row of its own in chapter 1, is among them.
+        """
         rows = codebook.row_names().filter(
-            pl.col("kind") == "article", pl.col("chapter") == self.chapter
+            pl.col("kind").is_in(["article", "attempt"]), pl.col("chapter") == self.chapter
         )
         found = ((row, self.figure("R1", row, "registered")) for row in rows["row"])
         return _frame([(_row_name(row), one) for row, one in found if one.value is not None])
@@ -409,10 +419,11 @@ class PeriodReport:
         if articles.is_empty() or chapter.value is None:
             return
         sum_ = float(articles["value"].sum())
-        listed = f"The {articles.height} articles of chapter {self.chapter} that are reported"
-        if self.chapter == "1" and self.from_workbooks:
-            # A row of chapter 1 that is no article: preparation for and attempted murder.
-            sum_ += self.figure("R1", "article:99:attempt", "registered").value or 0
+        apart = articles.filter(~pl.col("label").str.starts_with("Article ")).height
+        listed = (
+            f"The {articles.height - apart} articles of chapter {self.chapter} that are reported"
+        )
+        if apart:
             listed += ", with preparation for and attempted murder,"
         if sum_ == chapter.value:
             yield f"{listed} sum to {chapter.text}, the figure of the chapter."
@@ -428,6 +439,9 @@ class PeriodReport:
         completed, court = named["article_completed"], named["article_sent_to_court"]
         other = named["article_terminated_non_rehabilitating"]
         outcome = named.get("article_with_reported_outcome")
+        if named["article_gross_caseload"].value == 0:
+            yield "No case of this article was on the books."
+            return
         if other.value is not None and completed.value is not None:
             holds = "as it should be" if (court + other).value == completed.value else "unequal"
             yield (
@@ -471,25 +485,11 @@ def period_report(period: str, region: str = COUNTRY, article: str | int = "146"
 
     Source: Form 1-M or a press report of it (the `source` of each figure); Freedom in the World.
     """
-    names = codebook.row_names().filter(pl.col("kind") == "article")
-    articles = names["article"].to_list()
+    articles = codebook.row_names().filter(pl.col("kind") == "article")["article"].to_list()
     if str(article) not in articles:
         raise unknown_value("article", article, articles)
-    held = datasets.coverage()
-    if period not in set(held["period"]):
-        raise unknown_value("period", period, held["period"].unique().sort().to_list())
-    report = PeriodReport(period, region, str(article))
-    _ = report.frame
-    if report.figures["article_registered"].value is None:
-        reported = ", ".join(
-            row.removeprefix("article:")
-            for row in report.frame.filter(pl.col("measure") == "registered")["row"].unique().sort()
-            if row.startswith("article:")
-        )
-        raise UnknownValueError(
-            f"{period} reports nothing on article {article}; it reports on: {reported}"
-        )
-    return report
+    datasets.check_reported(period, region, article)
+    return PeriodReport(period, region, str(article))
 
 
 def _markdown(text: str) -> Markdown:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kzresearch import records
+from kzresearch.errors import ParameterError
 from kzresearch.notebooks import Notebook, find_notebook
 
 Json = dict[str, Any]
@@ -43,10 +44,11 @@ def run(
     same, with `status` "failed" in its record and the error in place.
 
     Raises `UnknownValueError` or `ParameterError`, before anything runs, for a notebook, parameter
-    or value that is not there.
+    or value that is not there, and for a folder that cannot be written into.
     """
     found = find_notebook(notebook)
     values = found.check(parameters or {})
+    _make_folder(Path(out))
     started = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="kzresearch-") as folder:
         executed, error = _execute(found, values, Path(folder), progress=progress)
@@ -56,6 +58,17 @@ def run(
     )
     executed["metadata"]["kzresearch"] = record
     return _write(Path(out), executed, record)
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ParameterError(
+            f"cannot write into {out}: {error.strerror}; name another folder"
+        ) from None
 
 
 def _execute(
@@ -129,7 +142,6 @@ def _write(out: Path, executed: Json, record: Json) -> Run:
         "html": html.page(executed, record),
         "json": json.dumps(record, indent=2, ensure_ascii=False) + "\n",
     }
-    out.mkdir(parents=True, exist_ok=True)
     for ending, path in paths.items():
         _write_whole(path, texts[ending])
     return Run(record, paths["ipynb"], paths["html"], paths["json"])

@@ -5,8 +5,9 @@
 import dataframely as dy
 import polars as pl
 
-PERIOD = r"^\d{4}-(0[1-9]|1[0-2])$"
+PERIOD = r"^20\d{2}-(0[1-9]|1[0-2])$"
 MONEY = "thousand tenge"
+LARGEST_COUNT = 2**53  # beyond it a floating-point number cannot tell one count from the next
 UNITS = ["offences", "victims per offence", "victims", "persons", "deaths", MONEY]
 STATUSES = ["Free", "Partly Free", "Not Free"]
 
@@ -47,7 +48,8 @@ class Figures(dy.Schema):
 
     @dy.rule()
     def count_is_whole(cls) -> pl.Expr:
-        return (pl.col("value") == pl.col("value").round(0)) | (pl.col("unit") == MONEY)
+        whole = pl.col("value") == pl.col("value").round(0)
+        return (whole & (pl.col("value") <= LARGEST_COUNT)) | (pl.col("unit") == MONEY)
 
 
 class Form1M(Figures):

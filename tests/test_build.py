@@ -123,3 +123,17 @@ def test_transcribed_figures_are_those_of_the_report():
         (*torture, "terminated_unspecified"): 40,
         (*torture, "term_expired_unspecified"): 8,
     }
+
+
+def test_period_with_workbooks_and_a_publication_keeps_both(tmp_path, monkeypatch, raw):
+    monkeypatch.setenv("KZRESEARCH_RAW", str(raw))
+    extra = build._reported_figures().with_columns(period=pl.lit("2022-12")).head(1)
+    monkeypatch.setattr(build, "_reported_figures", lambda: extra)
+    one = [file for file in sources.raw_files("form_1m") if file.region == "KZ-62"]
+    monkeypatch.setattr(sources, "raw_files", lambda _: one)
+    written, failed = build.build_tables(tmp_path, ["form_1m", "form_1m_reported"])
+    assert failed == []
+    assert [p.name for p in written] == ["2022-12.parquet", "workbooks.csv"]
+    frame = pl.read_parquet(written[0])
+    assert frame.height == 217_460 + 1
+    assert set(frame["source"]) == {"form_1m", "acca_2021"}

@@ -121,10 +121,12 @@ def test_summary_is_the_press_report():
         "terminations on rehabilitating grounds: 459 especially grave, 7,607 grave, 14,281 of "
         "medium gravity, 5,491 of minor gravity. 366 of them fall under chapter 3, **88 under "
         "article 146** (Torture). Under this article the source counts 50 grave or especially "
-        "grave, 4 against women, 1 against minors. Of its cases, as far as reported: 1 sent "
+        "grave, 4 against women, 1 against minors. On those against women and minors: The report "
+        "leaves open whether this is a part of all torture offences registered (R1) or of those "
+        "grave or especially grave (PRIL11). Of its cases, as far as reported: 1 sent "
         "to court; 40 terminated, grounds not stated; 8 term expired or interrupted (wording "
         "ambiguous). At least 128 cases were on the books, as concluded below. Freedom in the "
-        "World 2021: Not Free, 23 of 100."
+        "World 2021 rates Kazakhstan Not Free, 23 of 100."
     )
 
 
@@ -132,7 +134,7 @@ def test_summary_of_the_year_states_its_denominator():
     text = kz.period_report("2022-12").summary().data
     assert "**98 under article 146** (Torture)" in text
     assert (
-        "Of the **gross caseload of 918** were 812 terminated on rehabilitating grounds; 10 sent "
+        "The **gross caseload was 918**: 812 terminated on rehabilitating grounds; 10 sent "
         "to court; 14 term interrupted; 1 term expired; 81 pending."
     ) in text
 

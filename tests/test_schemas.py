@@ -1,10 +1,10 @@
 """Every table's contract says what each of its columns means."""
 
 import dataframely as dy
-import kzresearch as kz
 import polars as pl
 import pytest
 
+import kzresearch as kz
 from kzresearch import schemas
 from kzresearch.schemas import Form1M
 

@@ -315,3 +315,18 @@ def _saved_in(data: bytes, folder: str) -> bytes:
     )
     assert b"<bookViews>" in data
     return data.replace(b"<bookViews>", path.encode() + b"<bookViews>", 1)
+
+
+def refusal(path: Path, *, period: str | None = "2022-12", section: str | None = "R11") -> str:
+    """The one error that reading a workbook ends in, without the file's name that begins it."""
+    import pytest
+
+    from kzresearch import WorkbookError, read_form_1m
+
+    with pytest.raises(WorkbookError) as caught:
+        read_form_1m(path, period, section)
+    message = str(caught.value)
+    assert caught.type is WorkbookError
+    assert message.startswith(f"{path.name}: "), message
+    assert "\n" not in message
+    return message.removeprefix(f"{path.name}: ")

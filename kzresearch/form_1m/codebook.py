@@ -196,7 +196,7 @@ def parse_articles(caption: str) -> list[tuple[str, str | None, str | None]]:
     import re
 
     found: list[tuple[str, str | None, str | None]] = []
-    for group in re.findall(r"\(([^()]*ст\.[^()]*)\)", caption):
+    for group in re.findall(r"\(([^()]*ст\.[^()]*)\)", " ".join(caption.split())):
         text = re.sub(r"\bУК(\s+РК)?\b", "", group).replace(" и ", ",")
         for item in re.sub(r"(ст\.\s*)+", "", text).split(","):
             match = re.match(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from kzresearch.errors import WorkbookError
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.workbook import Head, Workbook, column_index, column_letters
-from kzresearch.schemas import MONEY
+from kzresearch.schemas import LARGEST_COUNT, MONEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 # Cyrillic letters of the number row, above the labels and above the row codes
 LABEL_HEADING, CODE_HEADING = "А", "Б"
+MAX_ROWS = 10_000  # looked at for the cell to name in an error
+WIDTH = 80  # characters of a caption that an error shows
 
 # What has been found in order once needs no second look: workbooks of one release share it.
 _ACCEPTED_HEADS: dict[tuple[str, bytes | None], int] = {}  # → number of label columns
@@ -52,144 +56,176 @@ def figures(workbook: Workbook, name: str) -> pl.Series:
         labels = column_index(section.code_column) - min(column for _, column in head.cells)
         if digest is not None:
             _ACCEPTED_HEADS[name, digest] = labels
-    body = workbook.body(name, section.number_row, labels)
-    return _Body(workbook, section, body, labels).figures()
+    code = column_index(section.code_column)
+    body = workbook.body(name, section.number_row, code)
+    if body is None or body.width != labels + 1 + section.columns.height or body.is_empty():
+        raise _difference(workbook, section, xml, labels)
+    columns = body.get_columns()
+    if not _rows_agree(section, columns[: labels + 1]):
+        raise _difference(workbook, section, xml, labels)
+    if any(series.dtype not in (pl.Float64, pl.Int64) for series in columns[labels + 1 :]):
+        raise _difference(workbook, section, xml, labels)
+    # Money is stored with floating-point noise below the third decimal.
+    money = section.columns["unit"] == MONEY
+    return pl.concat(
+        [
+            _rounded(series) if is_money else series.cast(pl.Float64).alias("value") + 0.0
+            for series, is_money in zip(columns[labels + 1 :], money, strict=True)
+        ]
+    )
 
 
 def _check_head(workbook: Workbook, section: Section, head: Head) -> None:
-    """The number row, the captions above it and the first row's code stand where they belong."""
+    """The title, the captions and the number row stand where they belong, and nothing beside."""
 
     def expect(row: int, column: int, what: str, expected: str, found: str) -> None:
         if found != expected:
+            wanted, shown = _apart(expected, found)
             raise workbook.error(
                 f"{section.name}!{column_letters(column)}{row}",
-                f"expected {what} {_quoted(expected)}, found {_quoted(found)}; "
+                f"expected {what} {wanted}, found {shown}; "
                 "this is not the form that the codebook describes",
             )
 
-    code = column_index(section.code_column)
-    number_row = section.number_row
-    above = {
-        place: text for place, text in head.cells.items() if place[0] < section.header_first_row
-    }
+    code, number_row = column_index(section.code_column), section.number_row
+    first_row = section.header_first_row
+    above = {place: text for place, text in head.cells.items() if place[0] < first_row}
     first = min(above, default=(1, 0))
     expect(*first, "the title", section.title, " / ".join(str(above[p]) for p in sorted(above)))
     expect(number_row, code, "the code column's heading", CODE_HEADING, head.text(number_row, code))
-    captions = range(section.header_first_row, number_row)
     label = min(column for row, column in head.cells if row == number_row)
-    expect(
-        number_row, label, "the label column's heading", LABEL_HEADING, head.text(number_row, label)
-    )
+    found = head.text(number_row, label)
+    expect(number_row, label, "the label column's heading", LABEL_HEADING, found)
+    captions = range(first_row, number_row)
     for column, expected in ((label, section.label_caption), (code, section.code_caption)):
         found = _path(head.text(row, column) for row in captions)
-        expect(section.header_first_row, column, "the caption", expected, found)
+        expect(first_row, column, "the caption", expected, found)
     for number, expected in section.columns.select("number", "caption").iter_rows():
         column = code + number
         found = head.text(number_row, column)
         expect(number_row, column, "the column number", str(number), found)
         found = _path(head.text(row, column) for row in captions)
-        expect(section.header_first_row, column, "the column caption", expected, found)
+        expect(first_row, column, "the column caption", expected, found)
     last = code + section.columns.height
-    for (row, column), value in sorted(head.cells.items()):
-        if row >= number_row and (column > last or column < label):
-            expect(row, column, "an empty cell", "", f"{value}")
+    for row, column in sorted(head.cells):
+        if row >= first_row and not label <= column <= last:
+            expect(row, column, "beside the form", "", head.text(row, column))
 
 
-class _Body:
-    """The rows below the number row of one section, compared with the codebook."""
+def _rows_agree(section: Section, columns: list[pl.Series]) -> bool:
+    """Whether the label columns and, after them, the code column are those of the form."""
+    accepted = _ACCEPTED_ROWS.get(section.name, [])
+    if len(columns) == len(accepted) and all(map(pl.Series.equals, columns, accepted)):
+        return True
+    *labels, codes = columns
+    captions = (
+        pl.DataFrame(labels)
+        .select(pl.all().cast(pl.String).str.replace_all(r"\s+", " ").str.strip_chars(" "))
+        .select(pl.all().replace("", None))
+        .select(pl.concat_str(pl.all(), separator=" > ", ignore_nulls=True))
+        .to_series()
+    )
+    numbers = codes.dtype in (pl.Float64, pl.Int64)
+    expected = section.rows["code"].cast(pl.Float64)
+    agree = numbers and codes.cast(pl.Float64).equals(expected)
+    if not agree or not captions.equals(section.rows["caption"]):
+        return False
+    _ACCEPTED_ROWS[section.name] = columns
+    return True
 
-    def __init__(
-        self, workbook: Workbook, section: Section, frame: pl.DataFrame, labels: int
-    ) -> None:
-        self.workbook, self.section, self.frame, self.labels = workbook, section, frame, labels
 
-    def cell(self, index: int, column: int) -> str:
-        """Address of a cell of the frame."""
-        offset = column_index(self.section.code_column) - self.labels
-        letters = column_letters(column + offset)
-        return f"{self.section.name}!{letters}{index + self.section.number_row + 1}"
+@dataclass(frozen=True)
+class _Search:
+    """Looks below the number row, cell by cell, for what differs from the form."""
 
-    def figures(self) -> pl.Series:
-        self._check_rows()
-        width = self.section.columns.height
-        start = self.labels + 1
-        for column in range(start + width, self.frame.width):
-            extra = self.frame.to_series(column).is_not_null().arg_true()
-            if len(extra):
-                self._refuse(extra[0], column, "an empty cell beside the form's last column")
-        if self.frame.width < start + width:
-            where = self.cell(0, self.frame.width)
-            raise self.workbook.error(where, "expected a column of figures, found none")
-        columns = self.frame.get_columns()[start : start + width]
-        values = [self._numbers(start + i, series) for i, series in enumerate(columns)]
-        # Money is stored with floating-point noise below the third decimal.
-        money = self.section.columns["unit"] == MONEY
-        return pl.concat([v.round(3) if m else v for v, m in zip(values, money, strict=True)])
+    workbook: Workbook
+    section: Section
+    labels: int
+    cells: dict[tuple[int, int], str | float]
 
-    def _refuse(self, index: int, column: int, expected: str) -> None:
-        value = self.frame[index, column] if index < self.frame.height else None
-        found = "a blank" if value is None else _quoted(str(value))
-        raise self.workbook.error(self.cell(index, column), f"expected {expected}, found {found}")
+    @property
+    def code(self) -> int:
+        return column_index(self.section.code_column)
 
-    def _check_rows(self) -> None:
-        rows = self.section.rows
-        raw = self.frame.get_columns()[: self.labels + 1]
-        accepted = _ACCEPTED_ROWS.get(self.section.name, [])
-        if len(raw) == len(accepted) and all(map(pl.Series.equals, raw, accepted)):
-            return
-        captions = (
-            pl.DataFrame(raw[: self.labels])
-            .select(pl.all().str.replace_all(r"\s+", " ").str.strip_chars(" "))
-            .select(pl.all().replace("", None))
-            .select(pl.concat_str(pl.all(), separator=" > ", ignore_nulls=True))
-            .to_series()
-        )
-        codes = raw[self.labels]
-        whole = codes.cast(pl.Int64, strict=False)
-        if captions.equals(rows["caption"]) and whole.equals(rows["code"]):
-            _ACCEPTED_ROWS[self.section.name] = raw
-            return
-        for index, (code, caption) in enumerate(rows.select("code", "caption").iter_rows()):
-            if index >= self.frame.height:
-                self._refuse(index, self.labels, f"row {code}, {_quoted(caption)}")
-            if captions[index] != caption:
-                where = self.cell(index, 0)
-                found = _quoted(captions[index] or "")
-                raise self.workbook.error(
-                    where, f"expected the caption {_quoted(caption)} (row {code}), found {found}"
-                )
-            if codes[index] != code:
-                self._refuse(index, self.labels, f"the row code {code}")
-        if self.frame.height > rows.height:
-            filled = self.frame[rows.height :].select(pl.any_horizontal(pl.all().is_not_null()))
-            extra = filled.to_series().arg_true()
-            if len(extra):
-                index = rows.height + extra[0]
-                where = self.cell(index, 0)
-                raise self.workbook.error(where, f"expected no row below row {rows.height}")
-            self.frame = self.frame[: rows.height]
+    def error(self, row: int, column: int, expected: str, found: str) -> WorkbookError:
+        where = f"{self.section.name}!{column_letters(column)}{row}"
+        return self.workbook.error(where, f"expected {expected}, found {found}")
 
-    def _numbers(self, column: int, series: pl.Series) -> pl.Series:
-        if series.dtype == pl.Float64:
-            return series.alias("value")
-        if series.dtype != pl.Int64:
-            self._refuse_text(column)
-        return series.cast(pl.Float64).alias("value")
+    def caption(self, row: int, number: int, caption: str) -> WorkbookError | None:
+        texts = [Head.text_of(self.cells.get((row, column))) for column in range(self.code)]
+        for column in range(self.code - self.labels):
+            if texts[column]:
+                return self.error(row, column, "an empty cell", _quoted(texts[column]))
+        found = [text for text in texts if text]
+        if " > ".join(found) == caption:
+            return None
+        place = self.code - self.labels
+        parts = caption.split(" > ")
+        if len(parts) == len(found):
+            places = [column for column, text in enumerate(texts) if text]
+            place = next(p for p, a, b in zip(places, parts, found, strict=True) if a != b)
+        expected, shown = _apart(caption, " > ".join(found))
+        return self.error(row, place, f"the caption {expected} (row {number})", shown)
 
-    def _refuse_text(self, column: int) -> None:
-        """Name the first cell of a column that holds no plain number."""
-        offset = column_index(self.section.code_column) - self.labels
-        xml = self.workbook.sheet_xml(self.section.name)
-        last = self.section.number_row + self.section.rows.height
-        cells = self.workbook.head(self.section.name, xml, last).cells
-        for index in range(self.section.rows.height):
-            found = cells.get((index + self.section.number_row + 1, column + offset))
-            if not isinstance(found, float):
-                shown = "a blank" if found is None else _quoted(found)
-                raise self.workbook.error(
-                    self.cell(index, column), f"expected a number, found {shown}"
-                )
-        raise self.workbook.error(self.cell(0, column), "expected plain numbers, found dates")
+    def numbers(self, row: int, number: int) -> WorkbookError | None:
+        code = self.cells.get((row, self.code))
+        if not isinstance(code, float) or code != number:
+            return self.error(row, self.code, f"the row code {number}", _cell(code))
+        for column in range(self.code + 1, self.code + 1 + self.section.columns.height):
+            value = self.cells.get((row, column))
+            if not isinstance(value, float):
+                return self.error(row, column, "a number", _cell(value))
+        return None
+
+    def beside(self) -> WorkbookError | None:
+        last_row = self.section.number_row + self.section.rows.height
+        last = self.code + self.section.columns.height
+        for row, column in sorted(self.cells):
+            found = _cell(self.cells[row, column])
+            if row > last_row:
+                expected = f"no row below row {self.section.rows.height}"
+                return self.error(row, column, expected, found)
+            if row > self.section.number_row and column > last:
+                expected = "an empty cell beside the form's last column"
+                return self.error(row, column, expected, found)
+        return None
+
+    def dates(self) -> WorkbookError:
+        """Numbers shown as dates or times, which differ in their format alone."""
+        first_row = self.section.number_row
+        date = self.workbook.date_cell(self.section.name, first_row, self.labels + 1)
+        if date is None:
+            what = "this sheet cannot be decoded; the file is damaged"
+            return self.workbook.error(self.section.name, what)
+        index, column, found = date
+        row = first_row + 1 + index
+        return self.error(row, self.code + 1 + column, "a plain number", _cell(found))
+
+
+def _difference(workbook: Workbook, section: Section, xml: bytes, labels: int) -> WorkbookError:
+    """The first cell below the number row that differs from the form."""
+    cells = workbook.head(section.name, xml, MAX_ROWS).cells
+    search = _Search(workbook, section, labels, cells)
+    for number, caption in section.rows.select("code", "caption").iter_rows():
+        row = section.number_row + number
+        error = search.caption(row, number, caption) or search.numbers(row, number)
+        if error:
+            return error
+    return search.beside() or search.dates()
+
+
+def _cell(value: str | float | None) -> str:
+    """A cell's value in an error: a text is told from a number."""
+    if value is None:
+        return "a blank"
+    return _quoted(value) if isinstance(value, str) else f"{value:.15g}"
+
+
+def _rounded(money: pl.Series) -> pl.Series:
+    """To three decimals; a column with a negative stays as it is, to be refused for it."""
+    money = money.cast(pl.Float64).alias("value") + 0.0  # −0 is 0
+    negative = money.min()
+    return money if isinstance(negative, float) and negative < 0 else money.round(3)
 
 
 def check_values(workbook: Workbook, frame: pl.DataFrame) -> None:
@@ -198,7 +234,7 @@ def check_values(workbook: Workbook, frame: pl.DataFrame) -> None:
     wrong = {
         "a number": value.is_null() | ~value.is_finite(),
         "no negative figure": value < 0,
-        "a whole count": count & (value != value.floor()),
+        "a whole count": count & ((value != value.floor()) | (value > LARGEST_COUNT)),
     }
     found = frame.select(pl.any_horizontal(*wrong.values()).arg_true().first()).item()
     if found is None:
@@ -206,7 +242,7 @@ def check_values(workbook: Workbook, frame: pl.DataFrame) -> None:
     figure = frame[found]
     expected = next(name for name, rule in wrong.items() if figure.select(rule).item())
     number = figure["value"].item()
-    shown = "a blank or an error" if number is None else f"{number:g}"
+    shown = "a blank or an error" if number is None else f"{number!r}".removesuffix(".0")
     raise workbook.error(figure["cell"].item(), f"expected {expected}, found {shown}")
 
 
@@ -219,5 +255,17 @@ def _path(texts: Iterable[str]) -> str:
     return " > ".join(path)
 
 
-def _quoted(text: str) -> str:
-    return f"'{text[:80]}…'" if len(text) > 80 else f"'{text}'" if text else "nothing"
+def _apart(expected: str, found: str) -> tuple[str, str]:
+    """Both texts, quoted; long ones from a little before they part, so that one sees where."""
+    start = next(
+        (i for i, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b),
+        min(len(expected), len(found)),
+    )
+    start = 0 if start < WIDTH - 20 else start - 20
+    return _quoted(expected, start) or "nothing", _quoted(found, start) or "nothing"
+
+
+def _quoted(text: str, start: int = 0) -> str:
+    part = text[start : start + WIDTH]
+    after = "…" if start + WIDTH < len(text) else ""
+    return f"'{'…' if start else ''}{part}{after}'" if text else ""

@@ -15,14 +15,14 @@ import polars as pl
 from kzresearch.errors import WorkbookError, unknown_value
 from kzresearch.form_1m import codebook, layout
 from kzresearch.form_1m.workbook import Workbook
-from kzresearch.regions import load_regions
+from kzresearch.regions import load_regions, regions_reporting
 from kzresearch.schemas import PERIOD, Figures, Form1M
 
 SOURCE = "form_1m"
 _TITLE = re.compile(r"(.+?)\s+(.+?)\s+\(Свод\)")
 _DESCRIPTION = re.compile(r"\d+;(\d+);(\d{4})%;.*")
-# form \ year \ month \ organ, with a Latin or a Cyrillic M
-_FOLDER = re.compile(r"[\\/]1-[MМ][\\/](\d{4})[\\/](\d{1,2})[\\/](\d{4})(?:[\\/]|$)")
+# form \ year \ month \ organ, as the official software lays out its reports
+_FOLDER = re.compile(r"[\\/]([^\\/]+)[\\/](\d{4})[\\/](\d{1,2})[\\/](\d{4})(?:[\\/]|$)")
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ def read_form_1m(
     """
     if section is not None and section not in codebook.section_names():
         raise unknown_value("section", section, codebook.section_names())
-    if period is not None and not re.fullmatch(PERIOD, period):
+    if period is not None and not re.fullmatch(PERIOD, str(period)):
         raise WorkbookError(f"period {period!r} is not of the form YYYY-MM, such as 2022-12")
-    paths = [path] if isinstance(path, (str, Path)) else list(path)
+    paths = [path] if isinstance(path, (str, Path)) else list(path or [])
     sections = codebook.section_names() if section is None else [section]
     if not paths:
         raise WorkbookError("no workbook given; give the path of an .xlsx file")
@@ -91,28 +91,24 @@ def identify(workbook: Workbook, period: str | None = None) -> Identity:
         )
     form = title[1].replace("М", "M")
     if form != "1-M" or description[1] != codebook.FORM_ID:
-        raise workbook.error("file properties", f"this is form {title[1]}, not form 1-M")
+        raise workbook.error(
+            "file properties",
+            f"this is form {title[1]}, numbered {description[1]}, not form 1-M, numbered "
+            f"{codebook.FORM_ID}",
+        )
     organ_code = description[2]
     regions = load_regions()
     match = regions.filter(pl.col("organ_code") == organ_code)
     if match.is_empty():
         raise workbook.error("file properties", f"no region has the code {organ_code}")
     region = match["region"][0]
-    named = regions.filter(pl.col("form_name_ru") == title[2])
-    if not named.is_empty() and named["region"][0] != region:
+    if title[2] != match["form_name_ru"][0]:
         raise workbook.error(
             "file properties",
-            f"the title names {named['region'][0]}, the code {organ_code} is of {region}; "
-            "the file has been altered",
+            f"the title names '{title[2]}', the code {organ_code} is of {region}, "
+            f"'{match['form_name_ru'][0]}'; use the file as it was published",
         )
-    saved = _FOLDER.search(workbook.saved_under)
-    if saved and saved[3] != organ_code:
-        raise workbook.error(
-            "file properties",
-            f"saved as the report of code {saved[3]}, described as of {organ_code}; "
-            "the file has been altered",
-        )
-    stated = f"{saved[1]}-{int(saved[2]):02d}" if saved else None
+    stated = _stated_period(workbook, organ_code)
     if stated and not re.fullmatch(PERIOD, stated):
         raise workbook.error("file properties", f"states {stated}, which is no period")
     if stated and period and stated != period:
@@ -121,9 +117,30 @@ def identify(workbook: Workbook, period: str | None = None) -> Identity:
         )
     if not stated and not period:
         raise workbook.error("", "does not state its period; give it: period='YYYY-MM'")
+    if region not in regions_reporting(stated or period or ""):
+        raise workbook.error(
+            "file properties",
+            f"a report of {region} for {stated or period}, when there was no such region; "
+            "give the right period",
+        )
     return Identity(
         region, organ_code, stated or period or "", "workbook" if stated else "argument"
     )
+
+
+def _stated_period(workbook: Workbook, organ_code: str) -> str | None:
+    """The period in the folder that the file says it was saved in; None where it says none."""
+    saved = _FOLDER.search(workbook.saved_under)
+    if not saved:
+        return None
+    form, year, month, code = saved.groups()
+    if form.replace("М", "M") != "1-M" or code != organ_code:
+        raise workbook.error(
+            "file properties",
+            f"saved as the report {form} of code {code}, described as 1-M of {organ_code}; "
+            "the file has been altered",
+        )
+    return f"{year}-{int(month):02d}"
 
 
 def _figures(workbook: Workbook, identity: Identity, sections: list[str]) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import re
 import zipfile
 from dataclasses import dataclass, field
@@ -35,7 +36,8 @@ MAX_TOTAL_BYTES = 512 * 2**20
 
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MERGE = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]{1,3})([0-9]+):([A-Z]{1,3})([0-9]+)"')
-_FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
+_FORMULA = re.compile(rb"<f[\s>/]")
+_PREFIXED_FORMULA = re.compile(rb"<\w+:f[\s>/]")
 
 
 def normalise(text: str) -> str:
@@ -74,9 +76,14 @@ class Head:
         """Text of a cell, or of the merge it lies in; '' where empty."""
         place = (row, column)
         value = self.cells.get(place)
-        if value is None:
-            value = self.cells.get(self.merged.get(place, place), "")
-        return value if isinstance(value, str) else f"{value:g}"
+        return self.text_of(
+            self.cells.get(self.merged.get(place, place)) if value is None else value
+        )
+
+    @staticmethod
+    def text_of(value: str | float | None) -> str:
+        """A cell's value as it is compared and shown."""
+        return value if isinstance(value, str) else "" if value is None else f"{value:.15g}"
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,8 @@ class Workbook:
         """Read a file; WorkbookError if it is missing, too large or no .xlsx workbook."""
         path = Path(path)
         try:
+            if path.is_dir():
+                raise WorkbookError(f"{path.name}: a folder; give the path of one .xlsx file")
             if not path.is_file():
                 raise WorkbookError(f"{path.name}: no such file; give the path of one .xlsx file")
             if path.stat().st_size > MAX_FILE_BYTES:
@@ -196,14 +205,15 @@ class Workbook:
         return [normalise(_text(item)) for item in items]
 
     def sheet_xml(self, sheet: str) -> bytes:
-        """The XML of a sheet, which holds no formula."""
+        """The XML of a sheet, which holds no formula and no document type."""
         data = self._part(self.sheets[sheet])
-        at = data.find(b"</f>")
-        if at < 0 and b"<worksheet" not in data[:2048]:  # its tags may carry a prefix
-            match = _FORMULA.search(data)
-            at = match.start() if match else -1
-        if at >= 0:
-            cells = re.findall(rb'r="([A-Z]{1,3}[0-9]+)"', data[max(at - 2_000, 0) : at])
+        if b"<!DOCTYPE" in data[:65_536]:
+            raise self.error(sheet, "holds a document type declaration, as no report does")
+        plain = b"<worksheet" in data[:2048]
+        formula = (_FORMULA if plain else _PREFIXED_FORMULA).search(data)
+        if formula:
+            before = data[max(formula.start() - 2_000, 0) : formula.start()]
+            cells = re.findall(rb'\sr="([A-Z]{1,3}[0-9]+)"', before)
             where = f"{sheet}!{cells[-1].decode()}" if cells else sheet
             raise self.error(where, "a formula, where the form holds plain figures only")
         return data
@@ -221,8 +231,6 @@ class Workbook:
 
     def head(self, sheet: str, xml: bytes, rows: int) -> Head:
         """The first `rows` rows of a sheet, with the merges that begin there."""
-        if b"<!DOCTYPE" in xml[:65_536]:
-            raise self.error(sheet, "holds a document type declaration, as no report does")
         try:
             cells = dict(self._first_cells(xml, rows))
         except (ElementTree.ParseError, ValueError, IndexError):
@@ -272,16 +280,38 @@ class Workbook:
     def _reader(self) -> fastexcel.ExcelReader:
         import fastexcel
 
+        # It says aloud where it cannot tell the type of an empty column.
+        logging.getLogger("fastexcel").setLevel(logging.ERROR)
         try:
             return fastexcel.read_excel(self.data)
         except fastexcel.FastExcelError:
             raise self.error("", "cannot be decoded as an Excel workbook") from None
 
-    def body(self, sheet: str, skip_rows: int, labels: int) -> pl.DataFrame:
-        """Rows below the first `skip_rows`; the first `labels` columns are read as text.
+    def body(self, sheet: str, skip_rows: int, labels: int) -> pl.DataFrame | None:
+        """Rows below the first `skip_rows`; the sheet's first `labels` columns are read as text.
 
-        Leading columns that are empty in the whole sheet are not part of the frame.
+        Leading columns that are empty in the whole sheet are not part of the frame. None where a
+        column holds cells of different kinds (numbers and texts, truth values or dates), or where
+        the sheet cannot be decoded at all.
         """
+        return self._load(sheet, skip_rows, dict.fromkeys(range(labels), "string"))
+
+    def date_cell(self, sheet: str, skip_rows: int, first: int) -> tuple[int, int, str] | None:
+        """Row and column, from the body's first figure, of a cell that is shown as a date or time."""
+        import polars as pl
+
+        body = self._load(sheet, skip_rows, "string")
+        if body is None:
+            return None
+        figures = body.select(pl.nth(range(first, body.width)))
+        dates = figures.select(pl.all().cast(pl.Float64, strict=False).is_null())
+        for index, row in enumerate(dates.iter_rows()):
+            if any(row):
+                column = row.index(True)
+                return index, column, figures[index, column] or "a time"
+        return None
+
+    def _load(self, sheet: str, skip_rows: int, dtypes: Any) -> pl.DataFrame | None:
         import fastexcel
 
         name = next(n for n in self._reader.sheet_names if normalise(n) == sheet)
@@ -291,10 +321,11 @@ class Workbook:
                 header_row=None,
                 skip_rows=skip_rows,
                 schema_sample_rows=None,
-                dtypes=dict.fromkeys(range(labels), "string"),
+                dtypes=dtypes,
+                dtype_coercion="coerce" if dtypes == "string" else "strict",
             ).to_polars()
         except fastexcel.FastExcelError:
-            raise self.error(sheet, "this sheet cannot be decoded; the file is damaged") from None
+            return None
 
 
 def _text(item: ElementTree.Element) -> str:

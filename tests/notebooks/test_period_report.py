@@ -9,9 +9,10 @@ import jsonschema
 import kzresearch as kz
 import pytest
 
-from kzresearch import records
+from kzresearch import notebooks, records
 from kzresearch.charts import MIME as CHART
 from kzresearch.resources import notebooks_dir
+from kzresearch.run import run as run_notebook
 from tests.conftest import PERIODS, ROOT, command
 from tests.test_reports import PRESS, YEAR
 
@@ -24,6 +25,10 @@ def run(*words: str, cwd) -> subprocess.CompletedProcess:
     )
 
 
+def schema() -> dict:
+    return json.loads((ROOT / "kzresearch/record.schema.json").read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("period", PERIODS)
 def test_record_holds_the_figures(runs, period):
     results = runs[period].record["results"]
@@ -33,9 +38,8 @@ def test_record_holds_the_figures(runs, period):
 
 @pytest.mark.parametrize("period", PERIODS)
 def test_record_follows_its_published_schema_and_stands_in_the_notebook(runs, period):
-    schema = json.loads((ROOT / "kzresearch/record.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(runs[period].record, schema)
+    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema.validate(runs[period].record, schema())
     assert runs[period].notebook["metadata"]["kzresearch"] == runs[period].record
     assert runs[period].record["run_id"] in runs[period].page
 
@@ -180,6 +184,12 @@ def test_same_inputs_have_the_same_run_id_and_outputs(runs, tmp_path):
         (["period_report", "-p", "perod=2021-02"], "unknown parameter of period_report: 'perod'"),
         (["period_report", "-p", "period=2021-03"], "unknown period '2021-03'; near matches:"),
         (["period_report", "-p", "region=KZ-75", "-p", "period=2021-02"], "2021-02 has no figures"),
+        (
+            ["period_report", "-p", "period=2021-02", "-p", "article=362"],
+            "2021-02 reports nothing on article 362; it reports on: 146, 147",
+        ),
+        (["period_report", "-p", "region=Almaty"], "KZ-19 (Almaty Region), KZ-75 (Almaty)"),
+        (["period_report", "-p", "region=kz"], "near matches: KZ"),
         (["period_report", "-p", "article=1466"], "unknown article '1466'; near matches:"),
         (["period_report", "-p", "period"], "'period' is not of the form NAME=VALUE"),
         (["period_report", "-p", "period=1", "-p", "period=2"], "parameter period is given twice"),
@@ -193,21 +203,45 @@ def test_wrong_parameters_end_in_one_sentence_and_leave_nothing(words, message, 
     assert not (tmp_path / "out").exists()
 
 
-def test_failing_cell_leaves_the_notebook_with_the_error_and_a_failed_record(tmp_path):
-    done = run("period_report", "-p", "period=2021-02", "-p", "article=362", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "2021-02 reports nothing on article 362; it reports on: 146, 147" in done.stderr
-    assert "Traceback" not in done.stderr
-    (path,) = (tmp_path / "out").glob("*.json")
-    record = json.loads(path.read_text(encoding="utf-8"))
-    assert record["status"] == "failed"
-    assert record["error"]["type"] == "UnknownValueError"
-    assert record["results"] == {}
-    notebook = path.with_suffix(".ipynb").read_text(encoding="utf-8")
-    page = path.with_suffix(".html").read_text(encoding="utf-8")
-    for text in (notebook, page):
-        assert "2021-02 reports nothing on article 362" in text
+def test_failing_cell_leaves_the_notebook_with_the_error_and_a_failed_record(
+    tmp_path, monkeypatch
+):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    notebook = json.loads((notebooks_dir() / "period_report.ipynb").read_text(encoding="utf-8"))
+    notebook["cells"][3]["source"] = "import kzresearch.figures\nkzresearch.figures.total([])"
+    (folder / "broken.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    monkeypatch.setattr(notebooks, "notebooks_dir", lambda: folder)
+    left = run_notebook("broken", {}, tmp_path / "out", progress=False)
+    assert left.record["status"] == "failed"
+    assert left.record["error"]["type"] == "ValueError"
+    assert left.record["results"] == {}
+    jsonschema.validate(left.record, schema())
+    for path in (left.notebook, left.page, left.json):
+        text = path.read_text(encoding="utf-8")
+        assert "not enough values to unpack" in text
         assert str(ROOT) not in text
+        assert str(tmp_path) not in text
+
+
+def test_folder_that_cannot_be_written_into_is_refused_before_anything_runs(tmp_path):
+    (tmp_path / "file").write_text("kept", encoding="utf-8")
+    done = run("period_report", "--out", "file/x", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Error: cannot write into file/x: Not a directory; name another folder" in done.stderr
+    assert "Executing" not in done.stderr
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "kept"
+
+
+def test_article_without_any_case_says_so_instead_of_drawing_nothing(tmp_path):
+    done = run("period_report", "-p", "region=KZ-62", "-p", "article=437", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "out").glob("*.html")
+    page = path.read_text(encoding="utf-8")
+    assert "nothing to draw, every figure is nought or not reported" in page
+    assert "No case of this article was on the books." in page
+    assert "Split off from Karaganda Region on 2022-06-08" in page
+    assert "military, transport and central bodies file their own" in page
 
 
 def test_notebooks_are_listed_with_their_parameters():
