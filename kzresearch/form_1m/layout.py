@@ -58,6 +58,8 @@ def figures(workbook: Workbook, name: str) -> pl.Series:
             _ACCEPTED_HEADS[name, digest] = labels
     code = column_index(section.code_column)
     body = workbook.body(name, section.number_row, code)
+    if body is not None:
+        body = _without_blanks(body, section.rows.height, labels + 1 + section.columns.height)
     if body is None or body.width != labels + 1 + section.columns.height or body.is_empty():
         raise _difference(workbook, section, xml, labels)
     columns = body.get_columns()
@@ -73,6 +75,16 @@ def figures(workbook: Workbook, name: str) -> pl.Series:
             for series, is_money in zip(columns[labels + 1 :], money, strict=True)
         ]
     )
+
+
+def _without_blanks(body: pl.DataFrame, height: int, width: int) -> pl.DataFrame:
+    """The body without rows below and columns beside the form that are formatted but empty."""
+    if body.width > width and all(s.null_count() == len(s) for s in body.get_columns()[width:]):
+        body = body.select(pl.nth(range(width)))
+    below = body[height:]
+    if all(series.null_count() == below.height for series in below.get_columns()):
+        body = body[:height]
+    return body
 
 
 def _check_head(workbook: Workbook, section: Section, head: Head) -> None:

@@ -269,6 +269,8 @@ class Workbook:
                 text = normalise(_text(cell))
             elif kind == "s":
                 text = self._strings[int(value or "")]
+            elif kind == "b":
+                text = "FALSE" if value == "0" else "TRUE"
             else:
                 text = normalise(value or "")
             if text and kind in (None, "n"):

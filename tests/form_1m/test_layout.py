@@ -54,7 +54,7 @@ REFUSED: dict[str, tuple[Edit, str, str]] = {
         "expected a number, found a blank or an error",
     ),
     "formula": ({"E9": Formula("=E7-E8", 5)}, "R11!E9", "a formula, where the form holds plain"),
-    "boolean": ({"E9": True}, "R11!E9", "expected a number"),
+    "boolean": ({"E9": True}, "R11!E9", "expected a number, found 'TRUE'"),
     "column of booleans": ({f"E{r}": False for r in ROWS}, "R11!E7", "expected a number"),
     "date": (
         {"E9": datetime.date(2022, 12, 31)},
@@ -441,3 +441,11 @@ def test_any_edit_of_a_caption_is_refused(tmp_path: Path, good: Path, at: tuple,
         assert figures.equals(kz.read_form_1m(good, "2022-12", "R11")["value"])
     else:
         assert refusal(path).startswith("R11!")
+
+
+def test_formatted_blanks_below_and_beside_make_no_difference(tmp_path: Path, good: Path):
+    blanks = {"E28": Raw('s="1"', ""), "D30": Raw('s="1"', ""), "AE9": Raw('s="1"', "")}
+    path = make_workbook(tmp_path / "a.xlsx", ["R11"], edits={"R11": blanks})
+    figures = ["row", "measure", "value", "cell"]
+    found = kz.read_form_1m(path, "2022-12", "R11").select(figures)
+    assert found.equals(kz.read_form_1m(good, "2022-12", "R11").select(figures))
