@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         WorkbookError,
     )
     from kzresearch.figures import Figure
+    from kzresearch.form_1m.accounting import check_form_1m
     from kzresearch.form_1m.codebook import codebook
     from kzresearch.form_1m.reader import read_form_1m
     from kzresearch.records import record
@@ -52,6 +53,7 @@ _HOMES = {
     "SourceError": "errors",
     "UnknownValueError": "errors",
     "WorkbookError": "errors",
+    "check_form_1m": "form_1m.accounting",
     "codebook": "form_1m.codebook",
     "read_form_1m": "form_1m.reader",
     "Figure": "figures",
@@ -76,6 +78,7 @@ __all__ = [
     "UnknownValueError",
     "WorkbookError",
     "charts",
+    "check_form_1m",
     "codebook",
     "how_to_cite",
     "load_form_1m",

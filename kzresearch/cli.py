@@ -89,6 +89,46 @@ def notebooks() -> None:
 
 
 @main.command()
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+@click.option("--period", metavar="YYYY-MM", help="For files that do not state their period.")
+def check(files: tuple[Path, ...], period: str | None) -> None:
+    """Test every accounting identity on workbooks of Form 1-M.
+
+    Lists what fails with the figures and their cells. Ends with 1 where a hard identity is broken;
+    single broken records occur in official reports too.
+    """
+    import polars as pl
+
+    from kzresearch.form_1m import accounting
+    from kzresearch.form_1m.reader import read_form_1m
+
+    frame = read_form_1m(list(files), period)
+    checked, failing = accounting.check_form_1m(frame), accounting.failures(frame)
+    for line in checked.filter(pl.col("fails") > 0).iter_rows(named=True):
+        click.echo(
+            f"{line['status']} {line['identity']}: {line['fails']} of {line['tests']} fail, "
+            f"largest difference {line['max_difference']:g}: {line['description']}"
+        )
+        for one in failing.filter(identity=line["identity"]).iter_rows(named=True):
+            cells = " ".join(cell["cell"] for cell in one["cells"])
+            what = " ".join(
+                filter(None, (one["region"], one["period"], one["row"], one["measure"]))
+            )
+            sign = "=" if line["kind"] == "=" else "<="
+            click.echo(f"  {what}: expected {one['left']:g} {sign} {one['right']:g} ({cells})")
+    broken = 0
+    for status, words in (("hard", "hard identities"), ("source_defect", "known source defects")):
+        of_status = checked.filter(pl.col("status") == status)
+        fails, tests = of_status["fails"].sum(), of_status["tests"].sum()
+        click.echo(f"{words}: {tests:,} tests, {tests - fails:,} hold, {fails:,} fail")
+        broken += fails if status == "hard" else 0
+    if broken:
+        sys.exit(1)
+
+
+@main.command()
 @click.argument("tables", nargs=-1)
 @click.option(
     "--out",
