@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from kzresearch.datasets import (
         load_form_1m,
         load_freedom_in_the_world,
+        load_population,
+        load_published,
+        load_torture_indices,
         load_workbooks,
         scan_form_1m,
     )
@@ -45,6 +48,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "load_form_1m": "datasets",
     "load_freedom_in_the_world": "datasets",
+    "load_population": "datasets",
+    "load_published": "datasets",
+    "load_torture_indices": "datasets",
     "load_workbooks": "datasets",
     "scan_form_1m": "datasets",
     "IncompleteSumWarning": "errors",
@@ -83,8 +89,11 @@ __all__ = [
     "how_to_cite",
     "load_form_1m",
     "load_freedom_in_the_world",
+    "load_population",
+    "load_published",
     "load_regions",
     "load_sources",
+    "load_torture_indices",
     "load_workbooks",
     "period_report",
     "read_form_1m",

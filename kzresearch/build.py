@@ -13,8 +13,18 @@ from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE, identify, read_form_1m
 from kzresearch.form_1m.workbook import Workbook
 from kzresearch.freedom_house import freedom_in_the_world
+from kzresearch.population import population
+from kzresearch.published import published
 from kzresearch.resources import data_dir
-from kzresearch.schemas import Form1M, FreedomInTheWorld, Workbooks
+from kzresearch.schemas import (
+    Form1M,
+    FreedomInTheWorld,
+    Population,
+    Published,
+    TortureIndices,
+    Workbooks,
+)
+from kzresearch.torture_indices import torture_indices
 
 TABLES: dict[str, Callable[[Path], list[Path]]]
 
@@ -100,17 +110,41 @@ def _write_figures(out: Path, period: str, frame: pl.DataFrame) -> Path:
     }
     keys = [pl.col(name).cast(pl.Enum(values)) for name, values in order.items()]
     frame = Form1M.validate(frame.sort(*keys, "region"))
-    path = out / "form_1m" / f"{period}.parquet"
+    return _write_parquet(out / "form_1m" / f"{period}.parquet", frame)
+
+
+def _write_parquet(path: Path, frame: pl.DataFrame) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
     frame.write_parquet(temporary, compression="zstd", compression_level=19)
     return temporary.replace(path)
 
 
+def _raw(*source_ids: str) -> Path:
+    """The folder that holds every raw file of the sources, each checked."""
+    files = [file for source_id in source_ids for file in sources.raw_files(source_id)]
+    paths = [sources.raw_file(file) for file in files]
+    return paths[0].parents[1]
+
+
 def _freedom(out: Path) -> list[Path]:
-    raw = [sources.raw_file(file) for file in sources.raw_files("freedom_in_the_world")]
-    frame = FreedomInTheWorld.validate(freedom_in_the_world(raw[0].parent.parent))
+    frame = FreedomInTheWorld.validate(freedom_in_the_world(_raw("freedom_in_the_world")))
     return [_write_csv(out / "freedom_in_the_world.csv", frame)]
+
+
+def _population(out: Path) -> list[Path]:
+    raw = _raw("population_2000_2023", "population_2023_revised")
+    return [_write_parquet(out / "population.parquet", Population.validate(population(raw)))]
+
+
+def _published(out: Path) -> list[Path]:
+    frame = Published.validate(published(_raw("published_figures")))
+    return [_write_csv(out / "published.csv", frame)]
+
+
+def _indices(out: Path) -> list[Path]:
+    frame = TortureIndices.validate(torture_indices(_raw("vdem_v14", "hrmi_cpr_v5_1")))
+    return [_write_parquet(out / "torture_indices.parquet", frame)]
 
 
 def _page(out: Path) -> list[Path]:
@@ -132,5 +166,8 @@ TABLES = {
     "form_1m": _form_1m,
     "form_1m_reported": _reported,
     "freedom_in_the_world": _freedom,
+    "population": _population,
+    "published": _published,
+    "torture_indices": _indices,
     "readme": _page,
 }

@@ -121,7 +121,7 @@ def check(files: tuple[Path, ...], period: str | None) -> None:
     broken = 0
     for status, words in (("hard", "hard identities"), ("source_defect", "known source defects")):
         of_status = checked.filter(pl.col("status") == status)
-        fails, tests = of_status["fails"].sum(), of_status["tests"].sum()
+        fails, tests = int(of_status["fails"].sum()), int(of_status["tests"].sum())
         click.echo(f"{words}: {tests:,} tests, {tests - fails:,} hold, {fails:,} fail")
         broken += fails if status == "hard" else 0
     if broken:

@@ -27,6 +27,12 @@ reported | `transcribed/form_1m_reported.csv` |
 | `workbooks.csv` | the workbooks behind the figures | the workbooks' own metadata |
 | `freedom_in_the_world.csv` | Freedom in the World, Kazakhstan and 11 post-Soviet countries, \
 editions 2013–2025 | Freedom House's files |
+| `population.parquet` | population on 1 January 2000–2023 by region, sex, area; two revisions of 2023 | \
+the statistics bureau's files |
+| `published.csv` | figures on torture cases 2012–2025 published elsewhere, conflicts kept | \
+`published` in the sources, `transcribed/published_ambiguities.csv` |
+| `torture_indices.parquet` | V-Dem and HRMI indices, 12 countries; the V-Dem part is under \
+CC BY-SA 4.0 | V-Dem's and HRMI's files |
 | `transcribed/regions.csv` | the 20 regions | compiled by hand |
 | `transcribed/form_1m_reported.csv` | figures only the press reported | transcribed by hand |
 | `sources.toml` | where everything comes from | written by hand |
@@ -50,6 +56,9 @@ def _tables() -> Iterator[str]:
         "load_workbooks": schemas.Workbooks,
         "load_regions": schemas.Regions,
         "load_freedom_in_the_world": schemas.FreedomInTheWorld,
+        "load_population": schemas.Population,
+        "load_published": schemas.Published,
+        "load_torture_indices": schemas.TortureIndices,
         "load_sources": schemas.Sources,
         "codebook": schemas.Codebook,
     }

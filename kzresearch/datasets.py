@@ -18,7 +18,13 @@ from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE
 from kzresearch.regions import COUNTRY, load_regions, region_codes, regions_reporting
 from kzresearch.resources import data_dir
-from kzresearch.schemas import FreedomInTheWorld, Workbooks
+from kzresearch.schemas import (
+    FreedomInTheWorld,
+    Population,
+    Published,
+    TortureIndices,
+    Workbooks,
+)
 
 Filter = str | int | Sequence[str | int] | None
 
@@ -143,6 +149,48 @@ def load_freedom_in_the_world() -> dy.DataFrame[FreedomInTheWorld]:
         pl.col(name).cast(dtype) for name, dtype in types.items()
     )
     return FreedomInTheWorld.validate(frame)
+
+
+@cache
+def load_population() -> dy.DataFrame[Population]:
+    """Population of Kazakhstan on 1 January 2000–2023, by region, sex and area.
+
+    Returns one row per figure, in persons, as `schemas.Population` describes. `series` tells the
+    two revisions of 2023 apart: never mix them. `units` is the division of the country (16, 17 or
+    20 units) that the source uses for the date, within whose bounds a region's code is meant. A
+    census lies between 2021 and 2022.
+
+    Source: Bureau of National Statistics (`population_2000_2023`, `population_2023_revised`).
+    """
+    return Population.validate(pl.read_parquet(data_dir() / "population.parquet"))
+
+
+@cache
+def load_published() -> dy.DataFrame[Published]:
+    """Figures on torture cases 2012–2025 that were published elsewhere, as they were published.
+
+    Returns one row per figure, with period, indicator, unit, publisher and address. Where sources
+    disagree both stand; `flag` and `ambiguity` say what is unclear. No quotes.
+
+    Source: the publication named in each row (`published_figures` in `load_sources()`).
+    """
+    frame = pl.read_csv(data_dir() / "published.csv", infer_schema=False).with_columns(
+        pl.col("period_start", "period_end").str.to_date(), pl.col("value").cast(pl.Float64)
+    )
+    return Published.validate(frame)
+
+
+@cache
+def load_torture_indices() -> dy.DataFrame[TortureIndices]:
+    """Expert indices on torture and related rights, 12 post-Soviet countries, by year.
+
+    Returns one row per country, year and index: V-Dem v14 (`v2cltort`, higher is freer, and
+    related ones) and HRMI v5-1 (`hrmi_tort`, 0–10, Kazakhstan and Kyrgyzstan, with its bounds).
+    Each is on its own `scale`; never average them.
+
+    Source: `vdem_v14`, `hrmi_cpr_v5_1` in `load_sources()`; the V-Dem figures are under CC BY-SA 4.0.
+    """
+    return TortureIndices.validate(pl.read_parquet(data_dir() / "torture_indices.parquet"))
 
 
 @cache

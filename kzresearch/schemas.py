@@ -11,6 +11,42 @@ LARGEST_COUNT = 2**53  # beyond it a floating-point number cannot tell one count
 UNITS = ["offences", "victims per offence", "victims", "persons", "deaths", MONEY]
 STATUSES = ["Free", "Partly Free", "Not Free"]
 
+SEXES = ["total", "men", "women"]
+AREAS = ["total", "urban", "rural"]
+NOT_NAMED = "article not named"
+ARTICLES = [
+    "146",
+    "146 part 2",
+    "chapter 3",
+    "all",
+    f"torture, {NOT_NAMED}",
+    f"ill-treatment, {NOT_NAMED}",
+    f"abuse of power, {NOT_NAMED}",
+]
+INDICATORS = [
+    "complaints",
+    "registered",
+    "in_proceedings",
+    "completed",
+    "sent_to_court",
+    "terminated_total",
+    "interrupted_or_expired",
+    "persons_prosecuted",
+    "persons_convicted",
+    "victims",
+    "other",
+]
+FLAGS = {
+    "clear": "article, period and what is counted are plain",
+    "unclear_meaning": "what is counted is not plain",
+    "unclear_period": "the period is not stated, inferred, or a typical year",
+    "partial": "counts a part of the cases only: one event, one case, one body's own",
+    "approximate": "a bound, or rounded",
+    "conflict": "another source or edition has another figure for the same",
+    "unclear_article": "the article is not named, nothing else is unclear",
+}
+"""What `flag` says: where several hold, the first in this order, after `clear`."""
+
 
 def _is(text: str, **more: str) -> dict[str, str]:
     return {"description": text, **more}
@@ -146,6 +182,172 @@ class FreedomInTheWorld(dy.Schema):
     @dy.rule()
     def reviews_the_year_before(cls) -> pl.Expr:
         return pl.col("year_reviewed") == pl.col("edition") - 1
+
+
+class Population(dy.Schema):
+    """Population of Kazakhstan on 1 January: one row per figure, and no figure twice."""
+
+    date = dy.Date(nullable=False, primary_key=True, metadata=_is("1 January of the year"))
+    region = dy.String(
+        nullable=False,
+        primary_key=True,
+        regex=r"^KZ(-\d{2}(\+\d{2})?)?$",
+        metadata=_is(
+            "ISO 3166-2 code within the bounds that `units` says; KZ the country; KZ-61+79 the "
+            "former South Kazakhstan Region, Turkistan Region and Shymkent together"
+        ),
+    )
+    units = dy.Int64(
+        nullable=False,
+        check=lambda c: c.is_in([16, 17, 20]),
+        metadata=_is(
+            "how many units the source divides the country into that day: 20 as today, 17 before "
+            "Abai, Zhetisu and Ulytau were split off KZ-63, KZ-19 and KZ-35, 16 before Shymkent was "
+            "split off South Kazakhstan; one code at two numbers can be two territories"
+        ),
+    )
+    sex = dy.String(
+        nullable=False,
+        primary_key=True,
+        check=lambda c: c.is_in(SEXES),
+        metadata=_is(", ".join(SEXES)),
+    )
+    area = dy.String(
+        nullable=False,
+        primary_key=True,
+        check=lambda c: c.is_in(AREAS),
+        metadata=_is(", ".join(AREAS)),
+    )
+    population = dy.Int64(nullable=False, min=1, metadata=_is("inhabitants", unit="persons"))
+    series = dy.String(
+        nullable=False,
+        primary_key=True,
+        regex=r"^\d{4}-\d{2}-\d{2}$",
+        metadata=_is("revision: the day of the source's file; never mix two"),
+    )
+    source = dy.String(nullable=False, metadata=_is("id in load_sources()"))
+    workbook = dy.String(
+        nullable=False, regex=r"^[0-9a-f]{64}$", metadata=_is("sha256 of the workbook")
+    )
+    cell = dy.String(nullable=False, metadata=_is("cell of the workbook: Мужчины!B8"))
+
+    @dy.rule()
+    def counts_the_first_of_january(cls) -> pl.Expr:
+        return (pl.col("date").dt.month() == 1) & (pl.col("date").dt.day() == 1)
+
+    @dy.rule()
+    def regions_add_up_to_the_country(cls) -> pl.Expr:
+        people = pl.col("population")
+        signed = pl.when(pl.col("region") == "KZ").then(people).otherwise(-people)
+        return signed.sum().over("date", "series", "sex", "area") == 0
+
+    @dy.rule()
+    def one_division_per_day_and_series(cls) -> pl.Expr:
+        return pl.col("units").n_unique().over("date", "series") == 1
+
+
+class Published(dy.Schema):
+    """Figures on torture cases that others published, kept as they stand, doubts beside them."""
+
+    id = dy.String(
+        nullable=False,
+        primary_key=True,
+        regex=r"^P\d{4}$",
+        metadata=_is("P0001 …, as `ambiguity` refers to it"),
+    )
+    period_start = dy.Date(nullable=True, metadata=_is("first day counted; null if not known"))
+    period_end = dy.Date(nullable=True, metadata=_is("last day counted; null if not known"))
+    geography = dy.String(nullable=False, metadata=_is("KZ, or the place as named"))
+    region = dy.String(
+        nullable=True,
+        regex=r"^KZ(-\d{2})?$",
+        metadata=_is("ISO 3166-2 code, KZ the country; null for a city within a region"),
+    )
+    article = dy.String(
+        nullable=False,
+        check=lambda c: c.is_in(ARTICLES),
+        metadata=_is("of the Criminal Code: " + "; ".join(ARTICLES)),
+    )
+    indicator = dy.String(
+        nullable=False,
+        check=lambda c: c.is_in(INDICATORS),
+        metadata=_is("what is counted, roughly; `unit` says it closely"),
+    )
+    value = dy.Float64(nullable=False, min=0, metadata=_is("the figure; its unit stands beside it"))
+    unit = dy.String(nullable=False, metadata=_is("what one is, or percent of what"))
+    publisher = dy.String(nullable=False, metadata=_is("who published it, and whom it cites"))
+    title = dy.String(nullable=True, metadata=_is("of the publication; null if not seen"))
+    date_published = dy.String(
+        nullable=True, metadata=_is("day, month or year, as far as known; null if not known")
+    )
+    address = dy.String(nullable=False, regex=r"^https?://\S+$", metadata=_is("where it stands"))
+    ambiguity = dy.String(nullable=True, metadata=_is("what is unclear, in the project's words"))
+    flag = dy.String(
+        nullable=False,
+        check=lambda c: c.is_in(list(FLAGS)),
+        metadata=_is("; ".join(f"{flag}: {text}" for flag, text in FLAGS.items())),
+    )
+
+    @dy.rule()
+    def period_ends_after_it_starts(cls) -> pl.Expr:
+        return (pl.col("period_start") <= pl.col("period_end")).fill_null(value=True)
+
+    @dy.rule()
+    def ambiguity_where_not_clear(cls) -> pl.Expr:
+        return (pl.col("flag") == "clear") == pl.col("ambiguity").is_null()
+
+    @dy.rule()
+    def clear_names_an_article(cls) -> pl.Expr:
+        return (pl.col("flag") != "clear") | ~pl.col("article").str.ends_with(NOT_NAMED)
+
+    @dy.rule()
+    def period_not_known_is_flagged(cls) -> pl.Expr:
+        known = pl.col("period_start").is_not_null() & pl.col("period_end").is_not_null()
+        return known | (pl.col("flag") == "unclear_period")
+
+
+class TortureIndices(dy.Schema):
+    """Torture and the rule of law by country and year, as rated by V-Dem and HRMI."""
+
+    country = dy.String(nullable=False, metadata=_is("English name"))
+    iso3 = dy.String(
+        nullable=False,
+        primary_key=True,
+        regex=r"^[A-Z]{3}$",
+        metadata=_is("ISO 3166-1 alpha-3"),
+    )
+    year = dy.Int64(nullable=False, primary_key=True, metadata=_is("year rated"))
+    index = dy.String(
+        nullable=False, primary_key=True, metadata=_is("V-Dem's code; hrmi_tort for HRMI's tort")
+    )
+    name = dy.String(nullable=False, metadata=_is("what the index is called"))
+    value = dy.Float64(
+        nullable=True,
+        metadata=_is("on the index's own scale; null where the source has none"),
+    )
+    lower = dy.Float64(
+        nullable=True, metadata=_is("10th percentile of the estimate; null where not given")
+    )
+    upper = dy.Float64(
+        nullable=True, metadata=_is("90th percentile of the estimate; null where not given")
+    )
+    scale = dy.String(nullable=False, metadata=_is("in words; scales are never mixed"))
+    version = dy.String(nullable=False, metadata=_is("of the source's data; never mix two"))
+    source = dy.String(nullable=False, metadata=_is("id in load_sources(), with its licence"))
+    workbook = dy.String(
+        nullable=False, regex=r"^[0-9a-f]{64}$", metadata=_is("sha256 of the file")
+    )
+    cell = dy.String(nullable=False, metadata=_is("line and column of the file"))
+
+    @dy.rule()
+    def value_is_within_its_bounds(cls) -> pl.Expr:
+        value = pl.col("value")
+        within = (pl.col("lower") <= value) & (value <= pl.col("upper"))
+        return within.fill_null(value=True)
+
+    @dy.rule()
+    def one_version_and_scale_per_index(cls) -> pl.Expr:
+        return pl.struct("version", "scale", "name").n_unique().over("index") == 1
 
 
 class Sources(dy.Schema):

@@ -35,7 +35,7 @@ def test_every_public_name_resolves_and_says_what_it_is():
 
 def test_public_loaders_name_their_source():
     loaders = [name for name in kz.__all__ if name.startswith(("load_", "read_"))]
-    assert len(loaders) == 6
+    assert len(loaders) == 9
     for name in [*loaders, "codebook"]:
         assert "Source:" in getattr(kz, name).__doc__, name
 

@@ -12,6 +12,9 @@ TABLES = {
     "load_workbooks": schemas.Workbooks,
     "load_regions": schemas.Regions,
     "load_freedom_in_the_world": schemas.FreedomInTheWorld,
+    "load_population": schemas.Population,
+    "load_published": schemas.Published,
+    "load_torture_indices": schemas.TortureIndices,
     "load_sources": schemas.Sources,
     "codebook": schemas.Codebook,
 }
