@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         WorkbookError,
     )
     from kzresearch.figures import Figure
+    from kzresearch.flows import case_flow
     from kzresearch.form_1m.accounting import check_form_1m
     from kzresearch.form_1m.codebook import codebook
     from kzresearch.form_1m.reader import read_form_1m
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from kzresearch.sources import how_to_cite, load_sources, references
 
 _HOMES = {
+    "case_flow": "flows",
     "load_form_1m": "datasets",
     "load_freedom_in_the_world": "datasets",
     "load_population": "datasets",
@@ -83,6 +85,7 @@ __all__ = [
     "SourceError",
     "UnknownValueError",
     "WorkbookError",
+    "case_flow",
     "charts",
     "check_form_1m",
     "codebook",

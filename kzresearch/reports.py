@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from kzresearch import datasets, figures, sources
+from kzresearch import datasets, figures, flows, sources
 from kzresearch.errors import unknown_value
 from kzresearch.figures import Figure
 from kzresearch.form_1m import codebook
@@ -33,46 +33,10 @@ PLACES = {
     "article_registered_grave_or_especially_grave": ("PRIL11", "{article}", "registered"),
     "article_registered_against_women": ("R1", "{article}", "registered_against_women"),
     "article_registered_against_minors": ("R1", "{article}", "registered_against_minors"),
-    "article_in_proceedings": ("R1", "{article}", "in_proceedings"),
-    "article_completed": ("R1", "{article}", "completed"),
-    "article_sent_to_court": ("R1", "{article}", "sent_to_court"),
-    "article_terminated_non_rehabilitating": ("R1", "{article}", "terminated_non_rehabilitating"),
-    "article_terminated_rehabilitating": ("R1", "{article}", "terminated_rehabilitating"),
-    "article_terminated_rehabilitating_registered_in_year": (
-        "R1-1",
-        "{article}",
-        "terminated_rehabilitating",
-    ),
-    "article_terminated_unspecified": ("R1", "{article}", "terminated_unspecified"),
-    "article_interrupted": ("R1", "{article}", "interrupted"),
-    "article_term_expired": ("R1", "{article}", "term_expired"),
-    "article_term_expired_unspecified": ("R1", "{article}", "term_expired_unspecified"),
-    "article_transferred_off_register": ("R1", "{article}", "transferred_off_register"),
-    "article_unsolved_time_barred": ("R1", "{article}", "misdemeanours_unsolved_time_barred"),
 }
 
-# What leaves the cases in proceedings, each case by one way only.
-OUTFLOWS = {
-    "article_completed": "completed (sent to court or terminated on other grounds)",
-    "article_interrupted": "term interrupted",
-    "article_term_expired": "term expired",
-    "article_transferred_off_register": "transferred off the register",
-    "article_unsolved_time_barred": "misdemeanour unsolved, time-barred",
-}
-
-# The outcomes that together make up the gross caseload.
-OUTCOMES = {
-    "article_terminated_rehabilitating": "terminated on rehabilitating grounds",
-    "article_sent_to_court": "sent to court",
-    "article_terminated_non_rehabilitating": "terminated on other grounds",
-    "article_terminated_unspecified": "terminated, grounds not stated",
-    "article_interrupted": "term interrupted",
-    "article_term_expired": "term expired",
-    "article_term_expired_unspecified": "term expired or interrupted (wording ambiguous)",
-    "article_transferred_off_register": "transferred off the register",
-    "article_unsolved_time_barred": "misdemeanour unsolved, time-barred",
-    "article_pending": "pending",
-}
+# Recorded name → words: the outcomes that together make up the gross caseload.
+OUTCOMES = {f"article_{step.name}": step.label for step in (*flows.OUTCOMES, *flows.UNSPECIFIED)}
 
 # Net and gross, in the order of the table.
 FLOW = {
@@ -256,40 +220,26 @@ class PeriodReport:
                 "misdemeanours, and any crime without a severity",
             ),
         )
-        in_proceedings, registered = found["article_in_proceedings"], found["article_registered"]
-        terminated = found["article_terminated_rehabilitating"]
-        yield (
-            "article_gross_caseload",
-            (in_proceedings + terminated).named(
-                "article_in_proceedings + article_terminated_rehabilitating"
-            ),
-        )
-        of_year = found["article_terminated_rehabilitating_registered_in_year"]
-        yield (
-            "article_gross_registered",
-            (registered + of_year).named(
-                "article_registered + article_terminated_rehabilitating_registered_in_year"
-            ),
-        )
-        outflow = figures.total([found[name] for name in OUTFLOWS])
-        yield (
-            "article_pending",
-            (in_proceedings - outflow).named("article_in_proceedings − what left proceedings"),
-        )
-        unspecified, completed = found["article_terminated_unspecified"], found["article_completed"]
-        other = completed - found["article_sent_to_court"]
+        bases, steps = flows.flow_figures(self.period, self.region, self.article)
+        yield "article_completed", steps["completed"]
+        for step in (*flows.OUTCOMES, *flows.UNSPECIFIED):
+            yield f"article_{step.name}", steps[step.name]
+        yield "article_in_proceedings", bases["net_caseload"][1]
+        for name in ("gross_caseload", "gross_registered"):
+            yield f"article_{name}", bases[name][1]
+        other = steps["completed"] - steps["sent_to_court"]
+        at_least = found["article_registered"] + steps["terminated_unspecified"] - other
         yield (
             "article_gross_caseload_at_least",
-            (registered + unspecified - other).named(
+            at_least.named(
                 "article_registered + article_terminated_unspecified "
                 "− (article_completed − article_sent_to_court)",
                 "a conclusion: completed = sent to court + terminated on other grounds, so no more "
                 "than the difference can have been terminated on other grounds",
             ),
         )
-        reported = [found[n] for n in (*OUTFLOWS, "article_term_expired_unspecified")]
-        reported = [one for one in reported if one.value is not None]
-        if reported:
+        ended = [steps[name] for name in (*flows.LEFT, "term_expired_unspecified")]
+        if reported := [one for one in ended if one.value is not None]:
             yield (
                 "article_with_reported_outcome",
                 figures.total(reported).named(
@@ -374,8 +324,9 @@ class PeriodReport:
 
     def not_reported(self) -> Markdown:
         """Which columns of the form on what became of the cases no source reports, in words."""
-        form = [n for n in FLOW if n in PLACES and PLACES[n][2] not in codebook.only_reported()]
-        lacking = [FLOW[n] for n in form if self.figures[n].value is None]
+        columns: tuple[str, ...] = ("article_in_proceedings", "article_completed")
+        columns += tuple(f"article_{step.name}" for step in flows.OUTCOMES if step.measure)
+        lacking = [FLOW[name] for name in columns if self.figures[name].value is None]
         if not lacking:
             return _markdown("The source reports every column of the form that is needed here.")
         return _markdown(f"Not reported, which is not nought: {'; '.join(lacking)}.")

@@ -146,7 +146,7 @@ def test_every_figure_of_the_year_leads_to_cells():
     gross = kz.period_report("2022-12").figures["article_gross_caseload"]
     assert {cell.cell for cell in gross.cells} == {"R1!E70", "R1!Q70"}
     assert len(gross.cells) == 40
-    assert gross.formula == "article_in_proceedings + article_terminated_rehabilitating"
+    assert gross.formula == "in_proceedings + terminated_rehabilitating"
 
 
 def test_press_figures_lead_to_their_source():

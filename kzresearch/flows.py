@@ -1,0 +1,241 @@
+"""Where the cases went: caseload, dispositions and what is pending, each with its cells.
+
+The official *in proceedings* and *registered* are net of offences terminated on rehabilitating
+grounds, so those terminations are added to reach the gross caseload, of which every share here is
+taken:
+
+    gross caseload   = in proceedings + terminated on rehabilitating grounds      (R1)
+    gross registered = registered + terminated on rehabilitating grounds          (R1, R1-1)
+    pending          = in proceedings − completed − interrupted − term expired
+                       − transferred off the register − time-barred
+    completed        = sent to court + terminated on other grounds
+
+An interval is about the process that brought the count about, not about sampling: the count itself
+is complete. Were offences that a prosecutor revived and an investigator terminated again counted
+twice, the terminations would be too many; the figures cannot show how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from kzresearch import datasets, figures
+from kzresearch.figures import Figure
+from kzresearch.form_1m.reader import SOURCE as FORM_1M
+from kzresearch.rates import UNDEFINED, Interval, proportion
+from kzresearch.regions import COUNTRY
+
+OFFENCES = "offences"
+SCHEMA: dict[str, Any] = {
+    **dict.fromkeys(("step", "label", "kind", "part_of"), pl.String),
+    **dict.fromkeys(("count", "share", "lower", "upper"), pl.Float64),
+    "cells": pl.List(pl.Struct({"workbook": pl.String, "cell": pl.String})),
+    "sources": pl.List(pl.String),
+    **dict.fromkeys(("formula", "note"), pl.String),
+}
+GROUNDS = {
+    "p1_offender_unknown": "offender not identified",
+    "p2_suspect_abroad": "suspect abroad",
+    "p3_suspect_fled": "suspect fled or whereabouts unknown",
+    "p4_illness": "illness of the suspect",
+    "p5_legal_assistance": "legal assistance from abroad",
+    "p6_missing_person_not_found": "missing person not found",
+    "p7_immunity_or_extradition": "immunity or extradition",
+    "p8_force_majeure": "force majeure",
+    "p9_expert_examination": "expert examination",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A line of the case flow: its measure in the form, what it is a part of, its words."""
+
+    name: str
+    label: str
+    part_of: str | None = None
+    measure: str | None = None  # None: computed
+
+
+def _outcome(name: str, label: str, measure: str | None) -> Step:
+    return Step(name, label, "gross_caseload", measure)
+
+
+OUTCOMES = (
+    _outcome(
+        "terminated_rehabilitating",
+        "terminated on rehabilitating grounds",
+        "terminated_rehabilitating",
+    ),
+    _outcome("sent_to_court", "sent to court", "sent_to_court"),
+    _outcome(
+        "terminated_non_rehabilitating",
+        "terminated on other grounds",
+        "terminated_non_rehabilitating",
+    ),
+    _outcome("interrupted", "term interrupted", "interrupted"),
+    _outcome("term_expired", "term expired", "term_expired"),
+    _outcome("transferred", "transferred off the register", "transferred_off_register"),
+    _outcome(
+        "time_barred",
+        "misdemeanour unsolved, time-barred",
+        "misdemeanours_unsolved_time_barred",
+    ),
+    _outcome("pending", "pending", None),
+)
+"""The dispositions that together make up the gross caseload."""
+
+UNSPECIFIED = (
+    _outcome("terminated_unspecified", "terminated, grounds not stated", "terminated_unspecified"),
+    _outcome(
+        "term_expired_unspecified",
+        "term expired or interrupted (wording ambiguous)",
+        "term_expired_unspecified",
+    ),
+)
+"""What a publication may report in words that fit more than one disposition of the form."""
+
+PARTS = (
+    *(
+        Step(f"sent_to_court_{way}", words, "sent_to_court", f"sent_to_court_{way}")
+        for way, words in (
+            ("investigation", "by preliminary investigation"),
+            ("inquiry", "by inquiry"),
+            ("protocol", "by protocol"),
+            ("plea_agreement", "of them after a plea agreement"),
+        )
+    ),
+    *(
+        Step(f"interrupted_{ground}", words, "interrupted", f"interrupted_{ground}")
+        for ground, words in GROUNDS.items()
+    ),
+)
+"""What two dispositions consist of; a plea agreement may come by any of the three ways."""
+
+LEFT = ("completed", "interrupted", "term_expired", "transferred", "time_barred")
+"""The ways out of the net caseload, each case by one of them only."""
+
+ALL = (*OUTCOMES, *UNSPECIFIED, *PARTS)
+
+
+def case_flow(
+    period: str, region: str = COUNTRY, article: str | int = "146", *, cohort: bool = False
+) -> pl.DataFrame:
+    """Where the cases of an article went in a period (January to its month).
+
+    Returns one row per step, in offences: `step`, `label`, `kind` (base, outcome or part),
+    `part_of`, `count` (null where not reported), `share` of the gross caseload with its 95 % Wilson
+    interval (`lower`, `upper`; of bases and parts null), `cells` (list of `{workbook, cell}`),
+    `sources`, `formula` and `note`. The rows of kind outcome add up to the row `gross_caseload`; where they do
+    not, its `note` says so. What only a publication reports, in words that fit more than one
+    disposition, is an outcome too, where there is such a figure. `cohort=True` follows the offences registered in the year alone (R1-1).
+
+    Raises UnknownValueError for a period, region or article that the data does not have.
+
+    Source: Form 1-M, R1 and R1-1, or a press report of them.
+    """
+    bases, steps = flow_figures(period, region, article, cohort=cohort)
+    return _frame(bases, steps)
+
+
+def flow_figures(
+    period: str, region: str = COUNTRY, article: str | int = "146", *, cohort: bool = False
+) -> tuple[dict[str, tuple[str, Figure]], dict[str, Figure]]:
+    """`case_flow` as figures: the bases by name, each with its label, and the steps by name."""
+    section = "R1-1" if cohort else "R1"
+    datasets.check_reported(period, region, article)
+    frame = datasets.load_form_1m(period, region, ["R1", "R1-1"], article)
+    if frame["source"].n_unique() > 1:
+        frame = frame.filter(pl.col("source") == FORM_1M)
+
+    def found(measure: str, where: str = section) -> Figure:
+        return figures.figure(frame, where, f"article:{article}", measure, OFFENCES)
+
+    steps = {step.name: found(step.measure) for step in ALL if step.measure}
+    steps["completed"] = found("completed")
+    bases = _bases(found, cohort=cohort)
+    steps["pending"] = (bases["net_caseload"][1] - figures.total([steps[n] for n in LEFT])).named(
+        "net caseload − completed − interrupted − term expired − transferred − time-barred"
+    )
+    label, gross = bases["gross_caseload"]
+    bases["gross_caseload"] = label, _checked(gross, [steps[one.name] for one in OUTCOMES])
+    return bases, steps
+
+
+def _bases(found: Callable[..., Figure], *, cohort: bool) -> dict[str, tuple[str, Figure]]:
+    """What the outcomes are parts of: name → label and figure, the gross caseload first."""
+    registered, terminated = found("registered"), found("terminated_rehabilitating")
+    if cohort:
+        gross = (registered + terminated).named("registered + terminated_rehabilitating (R1-1)")
+        return {
+            "gross_caseload": ("gross registered in the year", gross),
+            "net_caseload": ("registered in the year (net)", registered),
+        }
+    net = found("in_proceedings")
+    of_year = found("terminated_rehabilitating", "R1-1")
+    gross = (net + terminated).named("in_proceedings + terminated_rehabilitating")
+    gross_registered = (registered + of_year).named(
+        "registered + terminated_rehabilitating of the year's registrations (R1-1)"
+    )
+    carried = (gross - gross_registered).named("gross_caseload − gross_registered")
+    return {
+        "gross_caseload": ("gross caseload", gross),
+        "gross_registered": ("gross registered in the year", gross_registered),
+        "gross_carried_over": ("carried over, gross", carried),
+        "net_caseload": ("in proceedings (net)", net),
+        "registered": ("registered (net)", registered),
+        "carried_over": ("carried over, net", (net - registered).named("net − registered")),
+    }
+
+
+def _checked(gross: Figure, outcomes: list[Figure]) -> Figure:
+    """The gross caseload, with a note where its outcomes do not add up to it."""
+    if gross.value is None:
+        return replace(gross, note="not reported, so the outcomes have no base")
+    added = figures.total(outcomes)
+    if added.value is None:
+        return replace(gross, note="not every outcome is reported")
+    if added.value != gross.value:
+        return replace(gross, note=f"the outcomes add up to {added.text}: the source differs")
+    return gross
+
+
+def _frame(bases: dict[str, tuple[str, Figure]], steps: dict[str, Figure]) -> pl.DataFrame:
+    gross = bases["gross_caseload"][1].value
+    lines = [_line(name, label, "base", None, one) for name, (label, one) in bases.items()]
+    unspecified = [step for step in UNSPECIFIED if steps[step.name].value is not None]
+    for kind, group in (("outcome", [*OUTCOMES, *unspecified]), ("part", PARTS)):
+        for step in group:
+            one = steps[step.name]
+            share = UNDEFINED
+            if kind == "outcome" and gross is not None and one.value is not None:
+                share = proportion(one.value, gross)
+            lines.append(_line(step.name, step.label, kind, step.part_of, one, share))
+    return pl.DataFrame(lines, schema=SCHEMA)
+
+
+def _line(
+    name: str,
+    label: str,
+    kind: str,
+    part_of: str | None,
+    one: Figure,
+    share: Interval = UNDEFINED,
+) -> dict[str, Any]:
+    return {
+        "step": name,
+        "label": label,
+        "kind": kind,
+        "part_of": part_of,
+        "count": one.value,
+        "share": share.estimate,
+        "lower": share.lower,
+        "upper": share.upper,
+        "cells": [cell._asdict() for cell in one.cells],
+        "sources": list(one.sources),
+        "formula": one.formula,
+        "note": one.note,
+    }

@@ -1,0 +1,128 @@
+"""Where the cases went: what the flow adds up to, and what it says where it cannot."""
+
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+import kzresearch as kz
+from kzresearch.form_1m import codebook
+
+
+def counts(frame: pl.DataFrame, kind: str) -> dict[str, float]:
+    return dict(frame.filter(kind=kind).select("step", "count").rows())
+
+
+def test_torture_in_2022():
+    frame = kz.case_flow("2022-12")
+    assert counts(frame, "base") == {
+        "gross_caseload": 918,
+        "gross_registered": 807,
+        "gross_carried_over": 111,
+        "net_caseload": 106,
+        "registered": 98,
+        "carried_over": 8,
+    }
+    assert counts(frame, "outcome") == {
+        "terminated_rehabilitating": 812,
+        "sent_to_court": 10,
+        "terminated_non_rehabilitating": 0,
+        "interrupted": 14,
+        "term_expired": 1,
+        "transferred": 0,
+        "time_barred": 0,
+        "pending": 81,
+    }
+
+
+def test_shares_are_of_the_gross_caseload_with_an_interval_around_them():
+    outcomes = kz.case_flow("2022-12").filter(kind="outcome")
+    shares = dict(outcomes.select("step", "share").rows())
+    assert round(shares["terminated_rehabilitating"], 3) == 0.885
+    assert round(shares["sent_to_court"], 3) == 0.011
+    assert outcomes["share"].sum() == pytest.approx(1)
+    assert (outcomes["lower"] <= outcomes["share"]).all()
+    assert (outcomes["share"] <= outcomes["upper"]).all()
+    assert kz.case_flow("2022-12").filter(kind="base")["share"].null_count() == 6
+
+
+def test_cohort_follows_the_registrations_of_the_year():
+    frame = kz.case_flow("2022-12", cohort=True)
+    assert counts(frame, "base") == {"gross_caseload": 807, "net_caseload": 98}
+    outcomes = counts(frame, "outcome")
+    assert outcomes["terminated_rehabilitating"] == 709
+    assert outcomes["sent_to_court"] == 4
+    assert sum(outcomes.values()) == 807
+
+
+def test_parts_add_up_to_their_outcome():
+    frame = kz.case_flow("2022-12", article="188")
+    outcomes, parts = counts(frame, "outcome"), frame.filter(kind="part")
+    grounds = parts.filter(part_of="interrupted")
+    assert grounds.height == 9
+    assert grounds["count"].sum() == outcomes["interrupted"]
+    ways = parts.filter(pl.col("step").str.contains("investigation|inquiry|protocol"))
+    assert ways["count"].sum() == outcomes["sent_to_court"]
+
+
+def test_every_count_lists_its_cells():
+    frame = kz.case_flow("2022-12", "KZ-75")
+    assert frame["cells"].list.len().min() >= 1
+    caseload = frame.filter(step="gross_caseload")["cells"].item().to_list()
+    assert sorted(cell["cell"] for cell in caseload) == ["R1!E70", "R1!Q70"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cohort", [False, True])
+def test_outcomes_add_up_to_the_caseload_for_every_article(cohort):
+    articles = codebook.row_names().filter(kind="article")["article"].to_list()
+    for article in articles[::6]:
+        frame = kz.case_flow("2022-12", article=article, cohort=cohort)
+        bases, outcomes = counts(frame, "base"), counts(frame, "outcome")
+        assert sum(outcomes.values()) == bases["gross_caseload"], article
+        assert outcomes["pending"] >= 0, article
+        assert frame.filter(step="gross_caseload")["note"].item() is None
+
+
+def test_what_the_press_did_not_report_is_null_and_said():
+    frame = kz.case_flow("2021-02")
+    assert frame.filter(step="gross_caseload").select("count", "note").row(0) == (
+        None,
+        "not reported, so the outcomes have no base",
+    )
+    outcomes = counts(frame, "outcome")
+    assert outcomes["terminated_unspecified"] == 40
+    assert outcomes["term_expired_unspecified"] == 8
+    assert outcomes["sent_to_court"] == 1
+    assert outcomes["pending"] is None
+    assert frame["share"].null_count() == frame.height
+
+
+def test_caseload_of_nought_has_no_shares():
+    frame = kz.case_flow("2022-12", "KZ-62", "437")
+    assert frame["count"].sum() == 0
+    assert frame["share"].null_count() == frame.height
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("2022-11",), "unknown period"),
+        (("2022-12", "KZ", "1466"), "unknown article"),
+        (("2021-02", "KZ", "362"), "2021-02 reports nothing on article 362"),
+    ],
+)
+def test_flow_of_what_is_not_there_is_one_sentence(arguments, message):
+    with pytest.raises(kz.UnknownValueError, match=message):
+        kz.case_flow(*arguments)
+
+
+def test_function_is_not_hidden_by_a_module():
+    code = (
+        "import pkgutil, kzresearch as kz; "
+        "modules = {m.name for m in pkgutil.iter_modules(kz.__path__)}; "
+        "print(sorted(modules & set(kz.__all__)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "['charts', 'tables']"
