@@ -169,10 +169,13 @@ class PeriodReport:
         if victims.note and not self.from_workbooks:
             yield f"On those against women and minors: {victims.note}."
         ended = [f"{named[n].text} {words}" for n, words in OUTCOMES.items() if named[n].value]
+        completed = named["article_completed"]
         gross, at_least = named["article_gross_caseload"], named["article_gross_caseload_at_least"]
         if gross.value:
             yield f"The **gross caseload was {gross.text}**: {'; '.join(ended)}."
         elif ended:
+            if completed.value is not None:
+                ended.insert(0, f"{completed.text} completed")
             yield f"Of its cases, as far as reported: {'; '.join(ended)}."
         if at_least.value:
             yield f"At least {at_least.text} cases were on the books, as concluded below."

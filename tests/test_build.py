@@ -1,5 +1,6 @@
 """The tables, built again: to the same bytes, whole or not at all."""
 
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from kzresearch import build, sources
 from kzresearch.resources import data_dir
 from kzresearch.schemas import Form1M
 from tests.conftest import command
+from tests.workbooks import make_whole_form, value_of
 
 
 def same(written: Path, out: Path) -> bool:
@@ -126,6 +128,35 @@ def test_transcribed_figures_are_those_of_the_report():
         (*torture, "terminated_unspecified"): 40,
         (*torture, "term_expired_unspecified"): 8,
     }
+
+
+@pytest.mark.slow
+def test_table_of_made_workbooks_is_built_to_the_same_bytes_each_time(tmp_path, monkeypatch):
+    folder = tmp_path / "raw" / "form_1m" / "2022-12"
+    folder.mkdir(parents=True)
+    files = []
+    for region, code, title in (("KZ-71", "1971", "Астана"), ("KZ-75", "1975", "Алматы")):
+        path = folder / f"{region}.xlsx"
+        make_whole_form(path, organ_code=code, title=f"1-M  {title} (Свод)")
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        where = path.relative_to(tmp_path / "raw").as_posix()
+        files.append(sources.RawFile("form_1m", where, sha256, region=region, period="2022-12"))
+    monkeypatch.setenv("KZRESEARCH_RAW", str(tmp_path / "raw"))
+    monkeypatch.setattr(sources, "raw_files", lambda _: files)
+    written = []
+    for out in (tmp_path / "one", tmp_path / "two"):
+        paths, failed = build.build_tables(out, ["form_1m"])
+        assert failed == []
+        written.append([path.read_bytes() for path in paths])
+    assert written[0] == written[1]
+    frame = Form1M.validate(pl.read_parquet(tmp_path / "one" / "form_1m" / "2022-12.parquet"))
+    assert frame.height == 2 * 217_460
+    assert set(frame["region"]) == {"KZ-71", "KZ-75"}
+    cell = frame.filter(pl.col("cell") == "R11!F9", pl.col("region") == "KZ-75")
+    assert cell["value"].item() == value_of("R11", 3, 2)
+    table = pl.read_csv(tmp_path / "one" / "workbooks.csv")
+    assert table["sha256"].to_list() == [file.sha256 for file in files]
+    assert table["period_source"].to_list() == ["argument", "argument"]
 
 
 def test_period_with_workbooks_and_a_publication_keeps_both(tmp_path, monkeypatch, raw):

@@ -123,8 +123,8 @@ def test_summary_is_the_press_report():
         "article 146** (Torture). Under this article the source counts 50 grave or especially "
         "grave, 4 against women, 1 against minors. On those against women and minors: The report "
         "leaves open whether this is a part of all torture offences registered (R1) or of those "
-        "grave or especially grave (PRIL11). Of its cases, as far as reported: 1 sent "
-        "to court; 40 terminated, grounds not stated; 8 term expired or interrupted (wording "
+        "grave or especially grave (PRIL11). Of its cases, as far as reported: 1 "
+        "completed; 1 sent to court; 40 terminated, grounds not stated; 8 term expired or interrupted (wording "
         "ambiguous). At least 128 cases were on the books, as concluded below. Freedom in the "
         "World 2021 rates Kazakhstan Not Free, 23 of 100."
     )
