@@ -76,7 +76,8 @@ def bars(
     there is nothing to draw, a sentence says so instead.
     """
     if not (frame["value"].fill_null(0) > 0).any():
-        return Markdown(f"*{title}: nothing to draw, every figure is nought or not reported.*")
+        why = "every figure is nought" if frame["value"].count() else "no figure is reported"
+        return Markdown(f"*{title}: nothing to draw, {why}.*")
     known = frame.filter(pl.col("value").is_not_null()).select(
         "label",
         "value",

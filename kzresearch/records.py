@@ -20,6 +20,8 @@ from kzresearch.resources import checkout_dir, data_dir
 
 MIME = "application/vnd.kzresearch.results+json"
 SCHEMA = "kzresearch-record-1"
+BEHAVIOUR = ("--", "kzresearch", "notebooks", "data")
+"""What in a checkout a run depends on; a file that lies elsewhere does not make it unclean."""
 
 Json = dict[str, Any]
 
@@ -195,7 +197,10 @@ def _git() -> Json | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
 
     try:
-        return {"commit": ask("rev-parse", "HEAD"), "clean": not ask("status", "--porcelain")}
+        return {
+            "commit": ask("rev-parse", "HEAD"),
+            "clean": not ask("status", "--porcelain", *BEHAVIOUR),
+        }
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -173,10 +173,14 @@ class PeriodReport:
         gross, at_least = named["article_gross_caseload"], named["article_gross_caseload_at_least"]
         if gross.value:
             yield f"The **gross caseload was {gross.text}**: {'; '.join(ended)}."
+        elif gross.value == 0:
+            yield "No case of this article was on the books."
         elif ended:
             if completed.value is not None:
                 ended.insert(0, f"{completed.text} completed")
             yield f"Of its cases, as far as reported: {'; '.join(ended)}."
+        else:
+            yield "What became of its cases is not reported."
         if at_least.value:
             yield f"At least {at_least.text} cases were on the books, as concluded below."
         yield (
@@ -335,11 +339,10 @@ class PeriodReport:
         return _markdown(f"Not reported, which is not nought: {'; '.join(lacking)}.")
 
     def outcomes(self) -> pl.DataFrame:
-        """The outcomes that are reported and not nought, largest first."""
+        """The outcomes that are reported and not nought, largest first; all, where none is."""
         found = [(text, self.figures[name]) for name, text in OUTCOMES.items()]
-        return _frame([(text, one) for text, one in found if one.value]).sort(
-            "value", descending=True, maintain_order=True
-        )
+        drawn = [(text, one) for text, one in found if one.value]
+        return _frame(drawn or found).sort("value", descending=True, maintain_order=True)
 
     def consistency(self) -> list[str]:
         """What the figures say of each other, in sentences computed from them."""
@@ -406,10 +409,10 @@ class PeriodReport:
         if gross.value is not None and outcome is not None:
             rehabilitating = named["article_terminated_rehabilitating"]
             yield (
-                f"Of the {net.text} offences in proceedings {outcome.text} have an outcome and "
-                f"{named['article_pending'].text} are pending; the {rehabilitating.text} "
-                f"terminated on rehabilitating grounds stand beside them, not among them, so the "
-                f"gross caseload is {gross.text}."
+                f"In proceedings (net): {net.text}, of which with an outcome {outcome.text} and "
+                f"pending {named['article_pending'].text}. Terminated on rehabilitating grounds: "
+                f"{rehabilitating.text}, beside these, not among them; so the gross caseload is "
+                f"{gross.text}."
             )
         at_least = named["article_gross_caseload_at_least"]
         if at_least.value is not None and outcome is not None:

@@ -108,9 +108,9 @@ def test_consistency_notes_of_the_year():
             "should be."
         ),
         (
-            "Of the 106 offences in proceedings 25 have an outcome and 81 are pending; the 812 "
-            "terminated on rehabilitating grounds stand beside them, not among them, so the gross "
-            "caseload is 918."
+            "In proceedings (net): 106, of which with an outcome 25 and pending 81. Terminated on "
+            "rehabilitating grounds: 812, beside these, not among them; so the gross caseload is "
+            "918."
         ),
     ]
 
@@ -127,6 +127,15 @@ def test_summary_is_the_press_report():
         "completed; 1 sent to court; 40 terminated, grounds not stated; 8 term expired or interrupted (wording "
         "ambiguous). At least 128 cases were on the books, as concluded below. Freedom in the "
         "World 2021 rates Kazakhstan Not Free, 23 of 100."
+    )
+
+
+def test_summary_says_what_is_nought_and_what_is_not_reported():
+    assert "No case of this article was on the books." in (
+        kz.period_report("2022-12", "KZ-62").summary().data
+    )
+    assert "What became of its cases is not reported." in (
+        kz.period_report("2021-02", article="147").summary().data
     )
 
 

@@ -110,14 +110,17 @@ def _check_head(workbook: Workbook, section: Section, head: Head) -> None:
     expect(number_row, label, "the label column's heading", LABEL_HEADING, found)
     captions = range(first_row, number_row)
     for column, expected in ((label, section.label_caption), (code, section.code_caption)):
-        found = _path(head.text(row, column) for row in captions)
+        path = _path((row, head.text(row, column)) for row in captions)
+        found = " > ".join(text for _, text in path)
         expect(first_row, column, "the caption", expected, found)
     for number, expected in section.columns.select("number", "caption").iter_rows():
         column = code + number
         found = head.text(number_row, column)
         expect(number_row, column, "the column number", str(number), found)
-        found = _path(head.text(row, column) for row in captions)
-        expect(first_row, column, "the column caption", expected, found)
+        path = _path((row, head.text(row, column)) for row in captions)
+        found = " > ".join(text for _, text in path)
+        row = _where_they_part(path, expected, first_row)
+        expect(row, column, "the column caption", expected, found)
     last = code + section.columns.height
     for row, column in sorted(head.cells):
         if row >= first_row and not label <= column <= last:
@@ -258,13 +261,23 @@ def check_values(workbook: Workbook, frame: pl.DataFrame) -> None:
     raise workbook.error(figure["cell"].item(), f"expected {expected}, found {shown}")
 
 
-def _path(texts: Iterable[str]) -> str:
-    """Distinct consecutive texts, joined: the caption of a column through its merged headings."""
-    path: list[str] = []
-    for text in texts:
-        if text and (not path or path[-1] != text):
-            path.append(text)
-    return " > ".join(path)
+def _path(texts: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Distinct consecutive texts, each with its row: a caption through its merged headings."""
+    path: list[tuple[int, str]] = []
+    for row, text in texts:
+        if text and (not path or path[-1][1] != text):
+            path.append((row, text))
+    return path
+
+
+def _where_they_part(path: list[tuple[int, str]], expected: str, first_row: int) -> int:
+    """The row of the first heading that is not the expected one."""
+    parts = expected.split(" > ")
+    if len(path) != len(parts):
+        return first_row
+    return next(
+        (row for (row, text), part in zip(path, parts, strict=True) if text != part), first_row
+    )
 
 
 def _apart(expected: str, found: str) -> tuple[str, str]:

@@ -179,7 +179,7 @@ REFUSED: dict[str, tuple[Edit, str, str]] = {
     ),
     "lower caption renamed": (
         {"I5": "малолетних"},
-        "R11!I4",
+        "R11!I5",
         (
             "expected the column caption 'из графы 3 > несовершеннолетних', found 'из графы 3 > "
             "малолетних'"
