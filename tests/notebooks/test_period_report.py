@@ -269,3 +269,17 @@ def test_markup_in_a_parameter_is_refused(tmp_path):
     assert done.returncode == 1
     assert "unknown region '<script>" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_kernels_are_spared_the_slow_uri_parser(tmp_path, monkeypatch):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    notebook = json.loads((notebooks_dir() / "period_report.ipynb").read_text(encoding="utf-8"))
+    code = "import sys, kzresearch, altair, jsonschema\nprint(sys.modules['rfc3987_syntax'])"
+    notebook["cells"] = [*notebook["cells"][:2], {**notebook["cells"][2], "source": code}]
+    (folder / "small.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    monkeypatch.setattr(notebooks, "notebooks_dir", lambda: folder)
+    left = run_notebook("small", {}, tmp_path / "out", progress=False)
+    assert left.record["status"] == "completed"
+    executed = json.loads(left.notebook.read_text(encoding="utf-8"))
+    assert "".join(executed["cells"][-1]["outputs"][0]["text"]) == "None\n"
