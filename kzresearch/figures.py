@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import polars as pl
@@ -37,7 +37,7 @@ class Figure:
     sources: tuple[str, ...] = ()
     formula: str | None = None
     note: str | None = None
-    shown: str | None = field(default=None)
+    shown: str | None = None  # a word in place of the number
 
     @property
     def text(self) -> str:

@@ -129,9 +129,10 @@ def case_flow(
     Returns one row per step, in offences: `step`, `label`, `kind` (base, outcome or part),
     `part_of`, `count` (null where not reported), `share` of the gross caseload with its 95 % Wilson
     interval (`lower`, `upper`; of bases and parts null), `cells` (list of `{workbook, cell}`),
-    `sources`, `formula` and `note`. The rows of kind outcome add up to the row `gross_caseload`; where they do
-    not, its `note` says so. What only a publication reports, in words that fit more than one
-    disposition, is an outcome too, where there is such a figure. `cohort=True` follows the offences registered in the year alone (R1-1).
+    `sources`, `formula` and `note`. The rows of kind outcome add up to the row `gross_caseload`;
+    where they do not, its `note` says so. What only a publication reports, in words that fit more
+    than one disposition, is an outcome too, where there is such a figure. `cohort=True` follows the
+    offences registered in the year alone (R1-1).
 
     Raises UnknownValueError for a period, region or article that the data does not have.
 
