@@ -102,8 +102,11 @@ def scan_form_1m(
     return pl.concat(parts)
 
 
-def check_reported(period: str, region: str, article: str | int) -> None:
-    """Refuse a period, region or article that is not held, or on which nothing is reported."""
+def check_reported(period: str, region: str | None, article: str | int) -> None:
+    """Refuse a period, region or article that is not held, or on which nothing is reported.
+
+    Without a region: the regions, each by itself.
+    """
     _known("article", article, _articles())
     rows = load_form_1m(period, region, "R1", measure="registered")["row"].unique().to_list()
     if f"article:{article}" not in rows:
@@ -111,6 +114,11 @@ def check_reported(period: str, region: str, article: str | int) -> None:
         raise UnknownValueError(
             f"{period} reports nothing on article {article}; it reports on: {', '.join(there)}"
         )
+
+
+def check_period(period: str) -> None:
+    """Refuse a period of which no figure is held."""
+    _known("period", period, coverage()["period"].unique().sort())
 
 
 def _articles() -> pl.Series:

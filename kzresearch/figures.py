@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -72,6 +74,47 @@ def number(value: float | None) -> str:
     if value is None:
         return NOT_REPORTED
     return f"{value:,.0f}" if value == round(value) else f"{value:,.3f}".rstrip("0")
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 as it is shown: `88.5 %`."""
+    return NOT_REPORTED if share is None else f"{share:.1%}".replace("%", " %")
+
+
+def with_limits(
+    name: str,
+    found: tuple[float | None, float | None, float | None],
+    unit: str,
+    taken_from: Iterable[Figure],
+    formula: str,
+) -> dict[str, Figure]:
+    """An estimate and its interval as figures: `name`, `name_lower`, `name_upper`.
+
+    `found` is a `rates.Interval`; a unit that begins with "share" is shown in percent. Values have
+    six digits, so that they are the same on every machine. Cells are those of the figures that the
+    estimate was taken from.
+    """
+    parts = list(taken_from)
+    cells = tuple(dict.fromkeys(cell for one in parts for cell in one.cells))
+    sources = tuple(dict.fromkeys(source for one in parts for source in one.sources))
+    made = {}
+    for suffix, value in zip(("", "_lower", "_upper"), found, strict=True):
+        digits = None if value is None else float(f"{value:.6g}")
+        shown = None
+        if digits is not None:
+            shown = percent(digits) if unit.startswith("share") else f"{digits:,.2f}"
+        limit = {"": None, "_lower": "lower", "_upper": "upper"}[suffix]
+        note = f"{limit} limit of the 95 % interval" if limit else None
+        made[f"{name}{suffix}"] = Figure(digits, unit, cells, sources, formula, note, shown)
+    return made
+
+
+def origin(cells: Iterable[Cell]) -> str:
+    """Cells in words: `R1!Q70`, and `R1!Q70 of 20 workbooks` for a sum; empty for none."""
+    files = Counter(cell.cell for cell in cells)
+    where = ", ".join(files)
+    most = max(files.values(), default=0)
+    return f"{where} of {most} workbooks" if most > 1 else where
 
 
 def figure(frame: pl.DataFrame, section: str, row: str, measure: str, unit: str) -> Figure:

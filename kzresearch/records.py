@@ -8,14 +8,13 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from kzresearch import __version__, sources
 from kzresearch.errors import KzresearchError
-from kzresearch.figures import Figure
+from kzresearch.figures import Figure, origin
 from kzresearch.resources import checkout_dir, data_dir
 
 MIME = "application/vnd.kzresearch.results+json"
@@ -40,7 +39,7 @@ def record(**figures: Figure) -> None:
     bundle = {
         # A list, because the notebook's format sorts the keys of an object.
         MIME: {"results": [{"name": name, **one} for name, one in results.items()]},
-        "text/html": _table(results),
+        "text/html": _table(figures, results),
         "text/plain": "\n".join(f"{n}: {r['text']} {r['unit']}" for n, r in results.items()),
     }
     display(bundle, raw=True)
@@ -59,11 +58,11 @@ def _result(one: Figure) -> Json:
     }
 
 
-def _table(results: dict[str, Json]) -> str:
+def _table(figures: dict[str, Figure], results: dict[str, Json]) -> str:
     lines = [
         f'<tr id="{html.escape(name)}"><td><code>{html.escape(name)}</code></td>'
         f'<td class="number">{html.escape(one["text"])}</td><td>{html.escape(one["unit"])}</td>'
-        f"<td>{html.escape(_origin(one))}</td></tr>"
+        f"<td>{html.escape(origin(figures[name].cells) or ', '.join(one['sources']))}</td></tr>"
         for name, one in results.items()
     ]
     head = "<tr><th>Name</th><th>Figure</th><th>Unit</th><th>Taken from</th></tr>"
@@ -71,16 +70,6 @@ def _table(results: dict[str, Json]) -> str:
         '<table class="results"><caption>Recorded figures</caption>'
         f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody></table>"
     )
-
-
-def _origin(one: Json) -> str:
-    """In words: which cells of how many workbooks, or which publication."""
-    if not one["cells"]:
-        return ", ".join(one["sources"])
-    files = Counter(cell["cell"] for cell in one["cells"])
-    most = max(files.values())
-    where = ", ".join(files)
-    return f"{where} of {most} workbooks" if most > 1 else where
 
 
 def results_of(notebook: Json) -> dict[str, Json]:

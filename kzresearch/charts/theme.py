@@ -1,0 +1,80 @@
+"""The look that every chart shares, and how a chart is shown.
+
+A chart is shown as Vega-Lite JSON under a `…+json` type, which JupyterLab draws without a network
+and which stays in the notebook's output, the same in every run.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import altair as alt
+
+MIME = "application/vnd.vegalite.v5+json"
+"""The newest Vega-Lite type that JupyterLab draws by itself."""
+
+INK, MARK, QUIET = "#1f2933", "#2f5d8a", "#7b8794"
+ACCENT, PALE = "#d55e00", "#d3dce6"
+"""A second colour, told from `MARK` by the colour-blind and in grey, and one for what lies behind."""
+KINDS = [MARK, ACCENT, "#8a8f98", "#e0b13a"]
+SHAPES = ["circle", "diamond", "square", "triangle-up"]
+"""Kinds of a thing, in order; each has its shape too, so that colour is never needed."""
+WIDTH, BAR, LINE = 720, 26, 40  # pixels; characters of a label's line
+FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
+
+
+def _render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
+    spec = {**spec, "$schema": "https://vega.github.io/schema/vega-lite/v5.json"}
+    return {MIME: spec, "text/plain": spec.get("description", "chart")}
+
+
+@alt.theme.register("kzresearch", enable=True)
+def _theme() -> alt.theme.ThemeConfig:
+    return {
+        "config": {
+            "font": FONT,
+            "background": "white",
+            "view": {"stroke": None},
+            "autosize": {"type": "fit-x", "contains": "padding"},
+            "title": {
+                "anchor": "start",
+                "frame": "bounds",
+                "fontSize": 15,
+                "subtitleFontSize": 12,
+                "subtitleColor": "#52606d",
+                "color": INK,
+                "offset": 12,
+            },
+            "axis": {
+                "labelFontSize": 12,
+                "titleFontSize": 12,
+                "titleFontWeight": "normal",
+                "labelColor": INK,
+                "titleColor": "#52606d",
+                "gridColor": "#e4e7eb",
+                "domainColor": QUIET,
+                "labelLimit": 330,
+            },
+            "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK},
+            "bar": {"color": MARK},
+            "rule": {"color": MARK, "strokeWidth": 2},
+            "line": {"color": MARK, "strokeWidth": 2},
+            "point": {"color": MARK, "filled": True, "size": 55},
+            "text": {"color": INK, "fontSize": 12},
+        }
+    }
+
+
+alt.renderers.register("kzresearch", _render)
+alt.renderers.enable("kzresearch")
+
+
+def wrapped(label: str) -> str:
+    """The label in one line or two, the rest left out."""
+    return "\n".join(textwrap.wrap(label, LINE, max_lines=2, placeholder=" …"))
+
+
+def heading(title: str, source: str) -> alt.Title:
+    """What is shown, and below it where it comes from."""
+    return alt.Title(textwrap.wrap(title, 90), subtitle=textwrap.wrap(source, 100))
