@@ -18,7 +18,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-report: $(READY) ## render the report for January–February 2021 and for 2022 into out/
+report: $(READY) ## run every notebook on the bundled data and write the pages, with an index, into out/
 	@$(BIN)/kzresearch report
 
 test: $(READY) ## run the tests

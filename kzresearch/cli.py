@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kzresearch import __version__
 from kzresearch.errors import KzresearchError
+
+if TYPE_CHECKING:
+    from kzresearch.run import Run
 
 
 class _Group(click.Group):
@@ -51,7 +54,7 @@ def run(notebook: str, parameters: tuple[str, ...], out: Path) -> None:
 
     Example: kzresearch run period_report -p period=2021-02
     """
-    if not _run(notebook, _pairs(parameters), out):
+    if _run(notebook, _pairs(parameters), out).record["error"]:
         sys.exit(1)
 
 
@@ -64,16 +67,24 @@ def run(notebook: str, parameters: tuple[str, ...], out: Path) -> None:
     help="Folder for the pages.",
 )
 def report(out: Path) -> None:
-    """Run the period report for every period that the data holds for the country.
+    """Run every notebook on the bundled data, and make an index page that leads to each.
 
-    That is January–February 2021, as the press reported it, and the full year 2022, from the
-    workbooks of the 20 regions.
+    The period report is run for every period that the data holds for the country: January–February
+    2021, as the press reported it, and the full year 2022, from the workbooks of the 20 regions.
+    The other notebooks are run with their own defaults.
     """
     from kzresearch.datasets import coverage
+    from kzresearch.notebooks import notebooks as found
+    from kzresearch.publish.index import write_index
 
     periods = coverage()["period"].unique().sort()
-    done = [_run("period_report", {"period": period}, out) for period in periods]
-    if not all(done):
+    every = {"period_report": [{"period": period} for period in periods]}
+    start = time.monotonic()
+    done = [_run(one.name, given, out) for one in found() for given in every.get(one.name, [{}])]
+    click.echo(f"index    {write_index(done, out)}")
+    failed = sum(one.record["error"] is not None for one in done)
+    click.echo(f"{len(done)} runs in {time.monotonic() - start:.0f} s, {failed} failed", err=True)
+    if failed:
         sys.exit(1)
 
 
@@ -171,7 +182,7 @@ def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
-def _run(notebook: str, parameters: dict[str, str], out: Path) -> bool:
+def _run(notebook: str, parameters: dict[str, str], out: Path) -> Run:
     from kzresearch.run import run as run_notebook
 
     start = time.monotonic()
@@ -183,7 +194,7 @@ def _run(notebook: str, parameters: dict[str, str], out: Path) -> bool:
     if error:
         click.echo(f"Error: {notebook}{shown} failed: {error['message']}", err=True)
         click.echo(f"The notebook with the error in place: {result.notebook}", err=True)
-        return False
+        return result
     click.echo(
         f"{notebook}{shown}: done in {seconds:.0f} s, run {result.record['run_id']}", err=True
     )
@@ -193,4 +204,4 @@ def _run(notebook: str, parameters: dict[str, str], out: Path) -> bool:
         ("record", result.json),
     ):
         click.echo(f"{label:<9}{path}")
-    return True
+    return result

@@ -102,17 +102,27 @@ def scan_form_1m(
     return pl.concat(parts)
 
 
+def row_of(article: str | int) -> str:
+    """The row of an article of the Criminal Code; `total`, or a row's name, is itself."""
+    text = str(article)
+    if text in ("total", "crimes", "misdemeanours") or ":" in text:
+        return (_known("row", text, codebook.section("R1").rows["row"]) or [text])[0]
+    _known("article", article, _articles())
+    return f"article:{text}"
+
+
 def check_reported(period: str, region: str | None, article: str | int) -> None:
-    """Refuse a period, region or article that is not held, or on which nothing is reported.
+    """Refuse a period, region or article (or row) that is not held, or of which nothing is reported.
 
     Without a region: the regions, each by itself.
     """
-    _known("article", article, _articles())
+    row = row_of(article)
     rows = load_form_1m(period, region, "R1", measure="registered")["row"].unique().to_list()
-    if f"article:{article}" not in rows:
+    if row not in rows:
         there = sorted(row.removeprefix("article:") for row in rows if row.startswith("article:"))
+        what = row.replace(":", " ")
         raise UnknownValueError(
-            f"{period} reports nothing on article {article}; it reports on: {', '.join(there)}"
+            f"{period} reports nothing on {what}; it reports on: {', '.join(there)}"
         )
 
 

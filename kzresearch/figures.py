@@ -12,6 +12,8 @@ import polars as pl
 from kzresearch.errors import KzresearchError
 
 NOT_REPORTED = "not reported"
+LEAST = 0.0005
+"""The least share that one decimal of a percent shows."""
 
 
 class Cell(NamedTuple):
@@ -77,8 +79,21 @@ def number(value: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of 1 as it is shown: `88.5 %`."""
-    return NOT_REPORTED if share is None else f"{share:.1%}".replace("%", " %")
+    """A share of 1 as it is shown: `88.5 %`; one too small for that is not shown as none."""
+    if share is None:
+        return NOT_REPORTED
+    if 0 < share < LEAST:
+        return "< 0.1 %"
+    return "> 99.9 %" if 1 - LEAST < share < 1 else f"{share * 100:.1f} %"
+
+
+def estimate(value: float | None) -> str:
+    """A rate or ratio as it is shown: two decimals, three or two digits where it is small."""
+    if value is None:
+        return NOT_REPORTED
+    if value == 0 or abs(value) >= 0.095:
+        return f"{value:,.2f}"
+    return f"{value:.3f}" if abs(value) >= 0.0095 else f"{value:.2g}"
 
 
 def with_limits(
@@ -102,7 +117,7 @@ def with_limits(
         digits = None if value is None else float(f"{value:.6g}")
         shown = None
         if digits is not None:
-            shown = percent(digits) if unit.startswith("share") else f"{digits:,.2f}"
+            shown = percent(digits) if unit.startswith("share") else estimate(digits)
         limit = {"": None, "_lower": "lower", "_upper": "upper"}[suffix]
         note = f"{limit} limit of the 95 % interval" if limit else None
         made[f"{name}{suffix}"] = Figure(digits, unit, cells, sources, formula, note, shown)
@@ -112,9 +127,11 @@ def with_limits(
 def origin(cells: Iterable[Cell]) -> str:
     """Cells in words: `R1!Q70`, and `R1!Q70 of 20 workbooks` for a sum; empty for none."""
     files = Counter(cell.cell for cell in cells)
-    where = ", ".join(files)
-    most = max(files.values(), default=0)
-    return f"{where} of {most} workbooks" if most > 1 else where
+    groups: dict[int, list[str]] = {}
+    for cell, many in files.items():
+        groups.setdefault(many, []).append(cell)
+    said = (", ".join(of) + (f" of {n} workbooks" if n > 1 else "") for n, of in groups.items())
+    return "; ".join(said)
 
 
 def figure(frame: pl.DataFrame, section: str, row: str, measure: str, unit: str) -> Figure:

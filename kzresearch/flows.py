@@ -124,7 +124,7 @@ ALL = (*OUTCOMES, *UNSPECIFIED, *PARTS)
 def case_flow(
     period: str, region: str = COUNTRY, article: str | int = "146", *, cohort: bool = False
 ) -> pl.DataFrame:
-    """Where the cases of an article went in a period (January to its month).
+    """Where the cases of an article (or row: `total`, `chapter:3`) went in a period.
 
     Returns one row per step, in offences: `step`, `label`, `kind` (base, outcome or part),
     `part_of`, `count` (null where not reported), `share` of the gross caseload with its 95 % Wilson
@@ -147,13 +147,14 @@ def flow_figures(
 ) -> tuple[dict[str, tuple[str, Figure]], dict[str, Figure]]:
     """`case_flow` as figures: the bases by name, each with its label, and the steps by name."""
     section = "R1-1" if cohort else "R1"
-    datasets.check_reported(period, region, article)
-    frame = datasets.load_form_1m(period, region, ["R1", "R1-1"], article)
+    row = datasets.row_of(article)
+    datasets.check_reported(period, region, row)
+    frame = datasets.load_form_1m(period, region, ["R1", "R1-1"], row=row)
     if frame["source"].n_unique() > 1:
         frame = frame.filter(pl.col("source") == FORM_1M)
 
     def found(measure: str, where: str = section) -> Figure:
-        return figures.figure(frame, where, f"article:{article}", measure, OFFENCES)
+        return figures.figure(frame, where, row, measure, OFFENCES)
 
     steps = {step.name: found(step.measure) for step in ALL if step.measure}
     steps["completed"] = found("completed")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kzresearch import datasets
 from kzresearch.errors import ParameterError, unknown_value
@@ -12,6 +14,10 @@ from kzresearch.resources import notebooks_dir
 
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 _WORDS = {"true": True, "false": False}
+ORDER = (
+    *("period_report", "case_flow", "regions", "people"),
+    *("trends", "context", "data_quality"),
+)
 
 
 @dataclass(frozen=True)
@@ -37,11 +43,12 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook: its name, path, title and parameters."""
+    """A notebook: its name, path, title, first paragraph (Markdown) and parameters."""
 
     name: str
     path: Path
     title: str
+    question: str
     parameters: tuple[Parameter, ...]
 
     def check(self, given: dict[str, str]) -> dict[str, str | int | float | bool]:
@@ -58,16 +65,33 @@ class Notebook:
                 )
         values = {p.name: p.default for p in self.parameters}
         values |= {name: known[name].parse(text) for name, text in given.items()}
-        if {"period", "region", "article"} <= values.keys():
-            datasets.check_reported(
-                str(values["period"]), str(values["region"]), str(values["article"])
-            )
+        _check_values(values)
         return values
 
 
+def _check_values(values: dict[str, Any]) -> None:
+    """Refuse what the data does not have, for parameters that mean the same everywhere."""
+    from kzresearch import attrition, geography, peers, publications
+
+    checks: dict[tuple[str, ...], Callable[..., object]] = {
+        ("period", "region", "article"): datasets.check_reported,
+        ("period",): datasets.check_period,
+        ("article",): datasets.row_of,
+        ("compare",): attrition.comparable,
+        ("period", "article", "map"): geography.regional_report,
+        ("country", "year"): peers.among_peers,
+        ("indicator", "region", "unclear"): publications.trend,
+    }
+    for names, check in checks.items():
+        if values.keys() >= set(names):
+            check(**{name: values[name] for name in names})
+
+
 def notebooks() -> list[Notebook]:
-    """Every notebook of the package, by name."""
-    return [_read(path) for path in sorted(notebooks_dir().glob("*.ipynb"))]
+    """Every notebook of the package, in the order in which they are read."""
+    paths = {path.stem: path for path in sorted(notebooks_dir().glob("*.ipynb"))}
+    names = [name for name in ORDER if name in paths]
+    return [_read(paths[name]) for name in (*names, *(n for n in paths if n not in ORDER))]
 
 
 def find_notebook(name: str) -> Notebook:
@@ -81,8 +105,7 @@ def find_notebook(name: str) -> Notebook:
 def _read(path: Path) -> Notebook:
     from papermill import inspect_notebook
 
-    content = json.loads(path.read_text(encoding="utf-8"))
-    first = "".join(content["cells"][0]["source"]).splitlines()[0]
+    title, question = opening(json.loads(path.read_text(encoding="utf-8")))
     parameters = tuple(
         Parameter(
             name=name,
@@ -92,7 +115,13 @@ def _read(path: Path) -> Notebook:
         )
         for name, entry in inspect_notebook(str(path)).items()
     )
-    return Notebook(path.stem, path, first.lstrip("# ").strip(), parameters)
+    return Notebook(path.stem, path, title, question, parameters)
+
+
+def opening(notebook: dict[str, Any]) -> tuple[str, str]:
+    """The title of a notebook and its first paragraph, in Markdown."""
+    first, _, rest = "".join(notebook["cells"][0]["source"]).partition("\n")
+    return first.lstrip("# ").strip(), rest.strip().split("\n\n")[0]
 
 
 def _default(source: str, type_name: str) -> str | int | float | bool:

@@ -60,7 +60,7 @@ def _result(one: Figure) -> Json:
 
 def _table(figures: dict[str, Figure], results: dict[str, Json]) -> str:
     lines = [
-        f'<tr id="{html.escape(name)}"><td><code>{html.escape(name)}</code></td>'
+        f'<tr id="{html.escape(name)}"><td><code>{html.escape(name).replace("_", "_<wbr>")}</code></td>'
         f'<td class="number">{html.escape(one["text"])}</td><td>{html.escape(one["unit"])}</td>'
         f"<td>{html.escape(origin(figures[name].cells) or ', '.join(one['sources']))}</td></tr>"
         for name, one in results.items()

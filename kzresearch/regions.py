@@ -20,14 +20,16 @@ def load_regions() -> dy.DataFrame[Regions]:
     """The 20 regions of Kazakhstan: ISO 3166-2 and other codes, names in three languages.
 
     Returns one row per region, as `schemas.Regions` describes. `unit_17` is the unit of the 17
-    before 8 June 2022 that a region lies in.
+    before 8 June 2022 that a region lies in; `tile_row` and `tile_column` are its place in a map
+    of equal tiles.
 
     Source: geokz and the project's own compilation (`geokz`, `kzresearch_regions` in
     `load_sources()`).
     """
     frame = pl.read_csv(data_dir() / "transcribed" / "regions.csv", infer_schema=False)
     dates = pl.col("valid_from", "valid_to").str.to_date()
-    return Regions.validate(frame.with_columns(dates))
+    tiles = pl.col("tile_row", "tile_column").cast(pl.Int64)
+    return Regions.validate(frame.with_columns(dates, tiles))
 
 
 @cache
@@ -62,3 +64,10 @@ def region_name(region: str) -> str:
     if region == COUNTRY:
         return "Kazakhstan"
     return load_regions().row(by_predicate=pl.col("region") == region, named=True)["name_en"]
+
+
+def short_name(region: str) -> str:
+    """English name without the word Region, unless a city has that name: `Abai`, `Almaty Region`."""
+    name, table = region_name(region), load_regions()
+    short = name.removesuffix(" Region")
+    return name if short != name and short in table["name_en"] else short

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from kzresearch import datasets, figures, flows, sources
+from kzresearch import captions, datasets, figures, flows
 from kzresearch.errors import unknown_value
 from kzresearch.figures import Figure
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
-from kzresearch.regions import COUNTRY, change_of_bounds, region_name
+from kzresearch.regions import COUNTRY, region_name
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
@@ -85,39 +84,27 @@ class PeriodReport:
     @property
     def article_name(self) -> str:
         """`Article 146. Torture`."""
-        return _row_name(self._article)
+        return captions.row_name(self._article)
 
     @property
     def chapter_name(self) -> str:
         """`Chapter 3. Criminal offences against …`."""
-        return _row_name(f"chapter:{self.chapter}")
+        return captions.row_name(f"chapter:{self.chapter}")
 
     @property
     def title(self) -> str:
         """`Kazakhstan, January–December 2022`."""
-        return f"{region_name(self.region)}, {self.months}"
+        return captions.title(self.period, self.region)
 
     @property
     def months(self) -> str:
         """The months the figures cover: `January–December 2022`."""
-        year, month = self.period.split("-")
-        name = calendar.month_name[int(month)]
-        return f"January {year}" if month == "01" else f"January–{name} {year}"
+        return captions.months(self.period)
 
     @property
     def source_line(self) -> str:
         """Where the form's figures come from, for below a chart or a table."""
-        by_id = [sources.source(source_id)["attribution"] for source_id in self.sources[:-1]]
-        line = f"{self.title}. Source: {'; '.join(by_id)}"
-        workbooks = len(self.figures["offences_registered"].cells)
-        if self.from_workbooks:
-            held = (
-                f"Sum of {workbooks} regional workbooks"
-                if workbooks > 1
-                else "The region's workbook"
-            )
-            line += f". {held}; military, transport and central bodies file their own"
-        return line
+        return captions.source_line(self.period, self.region)
 
     @property
     def editions(self) -> list[int]:
@@ -126,9 +113,9 @@ class PeriodReport:
 
     def heading(self) -> Markdown:
         """What the report is on, in one line."""
-        line = f"**{self.title}** · {self.article_name} · {self.chapter_name}"
-        note = change_of_bounds(self.region, self.period)
-        return _markdown(f"{line}\n\n**Mind:** {note}." if note else line)
+        return captions.heading(
+            self.period, self.region, f"{self.article_name} · {self.chapter_name}"
+        )
 
     def summary(self) -> Markdown:
         """The report in a few sentences, as far as the source goes."""
@@ -312,7 +299,9 @@ class PeriodReport:
             pl.col("kind").is_in(["article", "attempt"]), pl.col("chapter") == self.chapter
         )
         found = ((row, self.figure("R1", row, "registered")) for row in rows["row"])
-        return _frame([(_row_name(row), one) for row, one in found if one.value is not None])
+        return _frame(
+            [(captions.row_name(row), one) for row, one in found if one.value is not None]
+        )
 
     def article_table(self) -> pl.DataFrame:
         """The article itself: offences registered, their severity and victims."""
@@ -453,10 +442,6 @@ def _markdown(text: str) -> Markdown:
     from IPython.display import Markdown
 
     return Markdown(text)
-
-
-def _row_name(row: str) -> str:
-    return str(codebook.row_names().row(by_predicate=pl.col("row") == row, named=True)["name"])
 
 
 def _plural(value: float, one: str, many: str) -> str:

@@ -22,12 +22,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its record, and the files it left."""
+    """A finished run: its record, the files it left, and what its notebook asks (Markdown)."""
 
     record: Json
     notebook: Path
     page: Path
     json: Path
+    title: str
+    question: str
 
 
 def run(
@@ -57,7 +59,7 @@ def run(
         found.name, found.path, executed, values, started, datetime.now(UTC), error
     )
     executed["metadata"]["kzresearch"] = record
-    return _write(Path(out), executed, record)
+    return _write(Path(out), executed, record, found)
 
 
 def _make_folder(out: Path) -> None:
@@ -130,7 +132,7 @@ def _without_paths(text: str) -> str:
     return re.sub(r"temporary/ipykernel_\d+", "temporary/ipykernel", text)
 
 
-def _write(out: Path, executed: Json, record: Json) -> Run:
+def _write(out: Path, executed: Json, record: Json, of: Notebook) -> Run:
     import nbformat
 
     from kzresearch.publish import html
@@ -143,11 +145,12 @@ def _write(out: Path, executed: Json, record: Json) -> Run:
         "json": json.dumps(record, indent=2, ensure_ascii=False) + "\n",
     }
     for ending, path in paths.items():
-        _write_whole(path, texts[ending])
-    return Run(record, paths["ipynb"], paths["html"], paths["json"])
+        write_whole(path, texts[ending])
+    return Run(record, paths["ipynb"], paths["html"], paths["json"], of.title, of.question)
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:

@@ -144,7 +144,22 @@ class Regions(dy.Schema):
         regex=r"^KZ-\d{2}$",
         metadata=_is("unit of 19 June 2018 to 7 June 2022 that holds it"),
     )
+    tile_row = dy.Int64(
+        nullable=False,
+        min=1,
+        metadata=_is(
+            "row of the region's tile, counted from the north, in the project's own map of equal "
+            "tiles; a unit of the 17 has the tile of the region with its code"
+        ),
+    )
+    tile_column = dy.Int64(
+        nullable=False, min=1, metadata=_is("column of the region's tile, counted from the west")
+    )
     note = dy.String(nullable=True, metadata=_is("what to mind, in words"))
+
+    @dy.rule()
+    def one_tile_each(cls) -> pl.Expr:
+        return pl.struct("tile_row", "tile_column").is_unique()
 
 
 class FreedomInTheWorld(dy.Schema):

@@ -135,12 +135,12 @@ def raw_file(file: RawFile, cache_folder: Path | None = None) -> Path:
 
 
 def _download(file: RawFile, cache_folder: Path | None) -> Path:
+    if not file.url:
+        raise SourceError(f"{file.path} has no download address; {_advice(file)}")
     import platformdirs
     import pooch
     import requests
 
-    if not file.url:
-        raise SourceError(f"{file.path} has no download address; {_advice(file)}")
     folder = cache_folder or platformdirs.user_cache_path("kzresearch") / "raw"
     pooch.get_logger().setLevel("ERROR")
     target = folder / file.path

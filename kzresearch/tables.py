@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import html as markup
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 from great_tables import GT, html, loc, style
+from IPython.display import Markdown
+
+from kzresearch.figures import Cell, estimate, number, origin, percent
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,96 @@ def freedom(frame: pl.DataFrame, title: str, source: str) -> Table:
     return table(frame.select(*headings), title, source, headings, numbers)
 
 
+def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
+    """A case flow: the frame of `case_flow`, each disposition with what it consists of below it.
+
+    Parts without a case are left out. Where nothing is reported, a sentence says so instead.
+    """
+    if not frame["count"].count():
+        return Markdown(f"*{title}: no table, none of these figures is reported.*")
+    part = pl.col("kind") == "part"
+    order = pl.coalesce(pl.when(part).then("part_of"), "step")
+    places = {step: place for place, step in enumerate(frame.filter(~part)["step"])}
+    shown = (
+        frame.filter(~part | (pl.col("count") > 0))
+        .sort(order.replace_strict(places), part, maintain_order=True)
+        .select(
+            label=pl.concat_str(pl.when(part).then(pl.lit("· ")).otherwise(pl.lit("")), "label"),
+            count=_shown("count", number),
+            share=_shown("share", percent, null=""),
+            interval=_limits("lower", "upper", percent),
+            origin=pl.struct("cells", "sources").map_elements(_origin, return_dtype=pl.String),
+        )
+    )
+    headings = {
+        "label": "",
+        "count": "Offences",
+        "share": "Share",
+        "interval": "95 % interval",
+        "origin": "Taken from",
+    }
+    return table(shown, title, source, headings, numbers=["count", "share", "interval"])
+
+
+def comparison(frame: pl.DataFrame, title: str, source: str) -> Table:
+    """Shares of several offences side by side: the frame of `attrition.comparison`."""
+    shown = frame.select(
+        "label",
+        "kind",
+        pl.format("{} of {}", _shown("cases", number), _shown("gross_caseload", number)).alias(
+            "of"
+        ),
+        share=_shown("share", percent),
+        interval=_limits("lower", "upper", percent),
+        risk=_shown("relative_risk", estimate, null=""),
+        limits=_limits("risk_lower", "risk_upper", estimate),
+    )
+    headings = {
+        "label": "Offence",
+        "kind": "Disposition",
+        "of": "Offences",
+        "share": "Share",
+        "interval": "95 % interval",
+        "risk": "Relative risk",
+        "limits": "95 % interval",
+    }
+    return table(shown, title, source, headings, [*headings][2:])
+
+
+def double_counting(frame: pl.DataFrame, title: str, source: str) -> Table:
+    """How far shares move under double counting: the frame of `attrition.double_counting`."""
+    shown = frame.select(
+        _shown("repeated", percent),
+        *(_shown(name, number) for name in ("repeats", "terminated", "gross_caseload")),
+        *(_shown(name, percent) for name in ("share_terminated", "share_sent_to_court")),
+    )
+    headings = {
+        "repeated": "Repeats, of all terminations",
+        "repeats": "Repeats",
+        "terminated": "Offences terminated",
+        "gross_caseload": "Gross caseload",
+        "share_terminated": "Share terminated",
+        "share_sent_to_court": "Share sent to court",
+    }
+    return table(shown, title, source, headings, [*headings])
+
+
+def _shown(column: str, words: Callable[[float | None], str], null: str | None = None) -> pl.Expr:
+    """The column's numbers as they are shown; nulls as `null`, or in the words for them."""
+    texts = pl.col(column).map_elements(words, return_dtype=pl.String, skip_nulls=null is not None)
+    return texts if null is None else texts.fill_null(null)
+
+
+def _limits(lower: str, upper: str, words: Callable[[float | None], str]) -> pl.Expr:
+    """`0.6 % – 2.0 %`, empty where a limit is not defined."""
+    both = [_shown(name, words, null="").replace("", None) for name in (lower, upper)]
+    return pl.format("{} – {}", *both).fill_null("").alias("limits")
+
+
+def _origin(line: dict[str, Any]) -> str:
+    return origin(Cell(**cell) for cell in line["cells"]) or ", ".join(line["sources"])
+
+
 def table(
     frame: pl.DataFrame,
     title: str,
@@ -76,6 +170,7 @@ def table(
         .cols_label({k: v for k, v in headings.items() if k in frame.columns})
         .cols_align("left")
         .cols_align("right", columns=numbers)
+        .tab_style(style.css("white-space: nowrap"), loc.body(columns=numbers))
         .tab_style(style.text(size="90%"), loc.source_notes())
         .tab_source_note(html(markup.escape(source)))
         .tab_options(table_font_size="14px", heading_align="left", table_margin_left="0px")

@@ -52,8 +52,11 @@ class Outcome:
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    """`kzresearch report`, run once as a user would, in an empty folder: period → what it left."""
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str | None], Outcome]:
+    """`kzresearch report`, run once as a user would, in an empty folder.
+
+    Notebook and period → what the run left; the folder holds the index page too.
+    """
     folder = tmp_path_factory.mktemp("report")
     done = subprocess.run(
         [command("kzresearch"), "report"], cwd=folder, capture_output=True, text=True, check=False
@@ -63,7 +66,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     for path in (folder / "out").glob("*.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
         page = path.with_suffix(".html")
-        outcomes[record["parameters"]["period"]] = Outcome(
+        outcomes[record["notebook"], record["parameters"].get("period")] = Outcome(
             notebook=json.loads(path.with_suffix(".ipynb").read_text(encoding="utf-8")),
             page=page.read_text(encoding="utf-8"),
             page_path=page,
@@ -71,3 +74,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
             printed=done.stdout,
         )
     return outcomes
+
+
+@pytest.fixture(scope="session")
+def runs(report: dict[tuple[str, str | None], Outcome]) -> dict[str, Outcome]:
+    """The period reports among them: period → what the run left."""
+    return {period: one for (name, period), one in report.items() if name == "period_report"}

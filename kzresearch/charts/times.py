@@ -2,42 +2,345 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
 import altair as alt
 import polars as pl
+from IPython.display import Markdown
 
-from kzresearch.charts.theme import WIDTH, heading
+from kzresearch.charts.theme import ACCENT, MARK, QUIET, SHAPES, WIDTH, heading
+from kzresearch.figures import number
+
+END, GAP = 300, 13  # pixels: height of a chart of lines, least distance of the names at its end
+FEW = 15  # years that can each have a point
 
 
 def freedom(
     frame: pl.DataFrame, marked: list[int], title: str, source: str
-) -> alt.LayerChart | alt.FacetChart:
+) -> alt.LayerChart | alt.FacetChart | Markdown:
     """Freedom in the World's total by edition, the editions in `marked` with their number."""
-    points = frame.select("edition", "total", "status").sort("edition")
-    first, last = points.row(0, named=True), points.row(-1, named=True)
-    named = "; ".join(f"edition {e}: {t}, {s}" for e, t, s in points.iter_rows() if e in marked)
-    description = (
-        f"Line chart. {title}. From {first['total']} of 100 in edition {first['edition']} to "
-        f"{last['total']} in edition {last['edition']}. {named}."
-    )
-    base = alt.Chart(points).encode(
-        x=alt.X("edition:O", title="edition (year of publication)", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y(
-            "total:Q",
-            title="points of 100, higher is freer",
-            scale=alt.Scale(domain=[0, 100]),
-            axis=alt.Axis(tickCount=5),
-        ),
-        tooltip=["edition:O", "total:Q", "status:N"],
-    )
-    chosen = base.transform_filter(alt.FieldOneOfPredicate("edition", marked))
-    return alt.layer(
-        base.mark_line(),
-        base.mark_point(),
-        chosen.mark_point(size=160, filled=False, strokeWidth=2),
-        chosen.mark_text(dy=-16, fontWeight="bold").encode(text="total:Q"),
-    ).properties(
-        width=WIDTH,
+    points = frame.select("country", year="edition", value=pl.col("total").cast(pl.Float64))
+    return lines(
+        points,
+        frame["country"][0],
+        title,
+        "points of 100, higher is freer",
+        source,
+        time="edition (year of publication)",
+        domain=(0, 100),
+        years=marked,
         height=200,
-        title=heading(title, source),
-        description=description,
     )
+
+
+def lines(
+    frame: pl.DataFrame,
+    marked: str,
+    title: str,
+    unit: str,
+    source: str,
+    *,
+    time: str = "year",
+    domain: tuple[float, float] | None = None,
+    years: Sequence[int] = (),
+    decimals: int = 0,
+    height: int = END,
+) -> alt.LayerChart | alt.FacetChart | Markdown:
+    """Countries' scores over time: the `marked` one in colour, each named at its end.
+
+    Columns `country`, `year`, `value`, and `lower`, `upper` where there are bounds, drawn as a band.
+    `unit` and `time` name the axes, `domain` are the ends of the scale if it has any. The marked
+    country has its number, with `decimals`, in the `years`. Where there is nothing to draw, a sentence says so.
+    """
+    known = frame.filter(pl.col("value").is_not_null()).sort("country", "year")
+    if known.is_empty():
+        return Markdown(f"*{title}: nothing to draw, no score is at hand.*")
+    bounds = [n for n in ("lower", "upper") if n in known.columns and known[n].count()]
+    seen = [score for name in ("value", *bounds) for score in known[name].drop_nulls()]
+    low, high = domain or (math.floor(min(seen)), math.ceil(max(seen)))
+    when = known["year"].to_list()
+    own = alt.datum.country == marked
+    span = alt.Scale(domain=[min(when), max(when)], nice=False)
+    y = alt.Y(
+        "value:Q", title=unit, scale=alt.Scale(domain=[low, high]), axis=alt.Axis(tickCount=6)
+    )
+    base = alt.Chart(known).encode(
+        x=alt.X(
+            "year:Q",
+            title=time,
+            scale=span,
+            axis=alt.Axis(format="d", tickMinStep=1, grid=False, labelFlush=False),
+        ),
+        y=y,
+        detail="country:N",
+        tooltip=["country:N", "year:Q", *(f"{name}:Q" for name in ("value", *bounds))],
+    )
+    layers = []
+    if bounds:
+        colour = alt.condition(own, alt.value(MARK), alt.value(QUIET))
+        band = base.transform_filter("isValid(datum.lower)").mark_area(opacity=0.2)
+        layers.append(band.encode(y=alt.Y("lower:Q", title=unit), y2="upper:Q", color=colour))
+    at_own = base.transform_filter(own)
+    chosen = at_own.transform_filter(alt.FieldOneOfPredicate("year", list(years)))
+    names = alt.Chart(_ends(known, (high - low) * GAP / height, low)).encode(
+        x=alt.X("year:Q", title=time), y=alt.Y("at:Q", title=unit), text="country:N"
+    )
+    beside: dict[str, Any] = {"align": "left", "dx": 17}
+    layers += [
+        base.transform_filter(~own).mark_line(color=GREY, strokeWidth=1.3),
+        at_own.mark_line(strokeWidth=3, point=known["year"].n_unique() <= FEW),
+        chosen.mark_point(size=160, filled=False, strokeWidth=2),
+        chosen.mark_text(dy=-16, dx=6, align="right", fontWeight="bold").encode(
+            text=alt.Text("value:Q", format=f".{decimals}f")
+        ),
+        names.mark_rule(xOffset=3, x2Offset=14, strokeWidth=1, color=GREY).encode(
+            x2="year:Q", y=alt.Y("value:Q", title=unit), y2="at:Q"
+        ),
+        names.transform_filter(~own).mark_text(fontSize=11, color=PEERS, **beside),
+        names.transform_filter(own).mark_text(fontWeight="bold", color=MARK, **beside),
+    ]
+    return alt.layer(*layers).properties(
+        width=WIDTH,
+        height=height,
+        title=heading(title, source),
+        description=_scored(known, marked, title, unit, years),
+    )
+
+
+def _ends(known: pl.DataFrame, gap: float, low: float) -> pl.DataFrame:
+    """Where the countries' names stand at the end of the lines, none upon another: column `at`."""
+    last = known.group_by("country").agg(pl.col("value").last()).sort("value", "country")
+    at: list[float] = []
+    for value in reversed(last["value"].to_list()):
+        at.append(min(value, at[-1] - gap) if at else value)
+    at.reverse()
+    for index, height in enumerate(at):
+        at[index] = max(height, at[index - 1] + gap if index else low - gap)
+    return last.select(
+        "country",
+        "value",
+        pl.Series("at", at, pl.Float64, strict=False),
+        year=pl.lit(known["year"].max()),
+    )
+
+
+def _scored(known: pl.DataFrame, marked: str, title: str, unit: str, years: Sequence[int]) -> str:
+    """What a chart of lines shows, in words."""
+    own = known.filter(pl.col("country") == marked)
+    said = [
+        f"{row['country']} {number(row['value'])} in {row['year']}"
+        for row in known.group_by("country", maintain_order=True).last().iter_rows(named=True)
+    ]
+    text = f"Line chart. {title}, {unit}. "
+    if own.height:
+        first, last = own.row(0, named=True), own.row(-1, named=True)
+        text += (
+            f"{marked} from {number(first['value'])} in {first['year']} to {number(last['value'])} "
+            f"in {last['year']}. "
+        )
+        named = own.filter(pl.col("year").is_in(list(years)))
+        text += "".join(f"{y}: {number(v)}. " for y, v in named.select("year", "value").rows())
+    return f"{text}Last scores: {'; '.join(said)}."
+
+
+GREY, PEERS = "#a9b4bf", "#52606d"  # lines and names of the countries that are not marked
+MORE_SHAPES = [*SHAPES, "triangle-down", "cross", "triangle-right", "triangle-left"]
+PANEL, LOW, LANE, MARGIN = 110, 50, 29, 60  # pixels: a panel, one of few figures, a bar, an axis
+Span = tuple[float, float]
+SIDES: dict[str, dict[str, Any]] = {
+    "right": {"align": "left", "dx": 9},
+    "left": {"align": "right", "dx": -9},
+    "over": {"dy": -11},
+    "under": {"dy": 12},
+}
+"""Where a point's number stands."""
+
+
+def timeline(
+    frame: pl.DataFrame, title: str, source: str, breaks: Sequence[date] = ()
+) -> alt.VConcatChart | Markdown:
+    """Figures by period: calendar years as points above, other periods as bars below.
+
+    `frame` as `publications.Trend.drawn` gives it. Each `panel` (what one is) has points on an axis
+    of its own, from nought; each source has a shape; lines join figures of one `series` alone.
+    Figures of other periods have no axis of quantity: their number stands above a bar from first to
+    last day. What is not `clear` is hollow. `breaks` are days, lettered a, b, … and marked wherever
+    torture alone is counted. Where there is nothing to draw, a sentence says so instead.
+    """
+    if frame.is_empty():
+        return Markdown(f"*{title}: nothing to draw, no period is known.*")
+    colour = pl.when("own").then(pl.lit(ACCENT)).otherwise(pl.lit(MARK))
+    rows = frame.with_columns(
+        start=_in_years("period_start"),
+        end=_in_years("period_end") + 1 / 365,
+        stroke=colour,
+        fill=pl.when("clear").then(colour).otherwise(pl.lit("white")),
+        shown=pl.col("value").map_elements(number, return_dtype=pl.String),
+    )
+    points = rows.filter(pl.col("year").is_not_null()).sort("year", "value")
+    bars = rows.filter(pl.col("year").is_null()).sort("start", "end", "id")
+    span = (min(rows["start"].floor().to_list()), max(rows["end"].ceil().to_list()))
+    days = pl.DataFrame({"at": breaks}, schema={"at": pl.Date}).select(
+        at=_in_years("at"),
+        letter=pl.lit(pl.Series(list("abcdefgh"[: len(breaks)]), dtype=pl.String)),
+    )
+    days = days.filter(pl.col("at").is_between(*span))
+    names = points["source"].unique().sort().to_list()
+    panels = points.sort(pl.col("topic") != "", "panel")["panel"].unique(maintain_order=True)
+    parts = [
+        _panel(points.filter(pl.col("panel") == name), name, span, names, days) for name in panels
+    ]
+    if bars.height:
+        parts.append(_lanes(bars, span, days))
+    letters = ",\u00a0".join(days["letter"])
+    lettered = f" {letters}: dated acts, named below" if letters else ""
+    return (
+        alt.vconcat(*parts, spacing=16)
+        .resolve_scale(shape="shared")
+        .properties(
+            title=heading(title, f"{source}. Hollow: something is unclear.{lettered}"),
+            description=f"Timeline. {title}. {_told(rows)}.",
+            autosize=alt.AutoSizeParams(type="pad"),
+        )
+    )
+
+
+def _panel(
+    points: pl.DataFrame, name: str, span: Span, names: list[str], days: pl.DataFrame
+) -> alt.LayerChart | alt.FacetChart:
+    """Calendar years in one unit, each figure in the middle of its year."""
+    height = PANEL if points.height > 2 else LOW
+    # Two figures of one year that lie close would hide each other.
+    higher = pl.col("value").shift(-1).over("year") - pl.col("value")
+    under = (higher < 0.12 * pl.col("value").max()).fill_null(value=False)
+    side = (
+        pl.when(under & pl.col("own"))
+        .then(pl.lit("left"))
+        .when("own")
+        .then(pl.lit("right"))
+        .when(under)
+        .then(pl.lit("under"))
+        .otherwise(pl.lit("over"))
+    )
+    base = alt.Chart(
+        points.with_columns(middle=pl.col("year") + 0.5 + 0.25 * (side == "under"), side=side)
+    ).encode(
+        x=_years("middle", span),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=True), axis=_counts(height)),
+        tooltip=_tooltip(),
+    )
+    shapes = alt.Scale(domain=names, range=(MORE_SHAPES * len(names))[: len(names)])
+    legend = alt.Legend(title=None, orient="top", columns=4, labelLimit=240, symbolSize=75)
+    marks = base.mark_point(size=75, opacity=1, strokeWidth=1.7).encode(
+        shape=alt.Shape("source:N", scale=shapes, legend=legend),
+        stroke=alt.Stroke("stroke:N", scale=None),
+        fill=alt.Fill("fill:N", scale=None),
+    )
+    line = base.transform_filter("isValid(datum.series)").encode(detail="series:N")
+    numbers = [
+        text
+        for side, place in SIDES.items()
+        for text in _haloed(base.transform_filter(f"datum.side == '{side}'"), **place)
+    ]
+    marked = _marked(days, span) if (points["topic"] == "").all() else []
+    return alt.layer(
+        *marked, line.mark_line(color=QUIET, strokeWidth=1), marks, *numbers
+    ).properties(width=WIDTH - MARGIN, height=height, title=_small(name))
+
+
+def _lanes(bars: pl.DataFrame, span: Span, days: pl.DataFrame) -> alt.LayerChart | alt.FacetChart:
+    """Other periods, a bar each, its number above it."""
+    first, last = span
+    late = last - pl.col("start") < pl.col("end") - first  # there is more room on the left
+    base = alt.Chart(bars.with_columns(late=late)).encode(
+        y=alt.Y("id:N", sort=None, title=None, axis=None), tooltip=_tooltip()
+    )
+    drawn = base.mark_bar(height=7, strokeWidth=1.5, yOffset=7).encode(
+        x=_years("start", span),
+        x2="end:Q",
+        stroke=alt.Stroke("stroke:N", scale=None),
+        fill=alt.Fill("fill:N", scale=None),
+    )
+    texts = [
+        text
+        for test, align, at in (("!datum.late", "left", "start"), ("datum.late", "right", "end"))
+        for text in _haloed(
+            base.transform_filter(test).encode(x=_years(at, span)), align=align, dy=-6
+        )
+    ]
+    return alt.layer(*_marked(days, span), drawn, *texts).properties(
+        width=WIDTH - MARGIN,
+        height=alt.Step(LANE),
+        title=_small(
+            "other periods than a calendar year, from first to last day (no common scale)"
+        ),
+    )
+
+
+def _years(name: str, span: Span) -> alt.X:
+    """An axis of time in years, each named in its middle."""
+    first, last = span
+    axis = alt.Axis(
+        values=list(range(int(first), int(last))),
+        format="d",
+        labelOffset=(WIDTH - MARGIN) / (last - first) / 2,
+        labelFontSize=11,
+        labelFlush=False,
+        tickSize=4,
+    )
+    return alt.X(f"{name}:Q", title=None, scale=alt.Scale(domain=span, nice=False), axis=axis)
+
+
+def _counts(height: int) -> alt.Axis:
+    return alt.Axis(
+        tickCount=height / 25, tickMinStep=1, format=",d", minExtent=MARGIN, maxExtent=MARGIN
+    )
+
+
+def _marked(days: pl.DataFrame, span: Span) -> list[alt.Chart]:
+    """The days of `breaks` within the span, each a dashed rule with its letter."""
+    base = alt.Chart(days).encode(
+        x=_years("at", span), tooltip=alt.Tooltip("letter:N", title="see below")
+    )
+    return [
+        base.mark_rule(color=QUIET, strokeWidth=1.2, strokeDash=[3, 3]),
+        base.mark_text(y=-5, fontSize=11, fontWeight="bold").encode(text="letter:N"),
+    ]
+
+
+def _haloed(base: alt.Chart, **place: Any) -> list[alt.Chart]:
+    """Words that stay legible where they cross a line."""
+    words = base.encode(text="label:N")
+    halo: dict[str, Any] = {"stroke": "white", "strokeWidth": 4, "strokeJoin": "round"}
+    return [words.mark_text(fontSize=11, **place, **more) for more in (halo, {})]
+
+
+def _small(text: str) -> alt.Title:
+    return alt.Title(text, fontSize=12, fontWeight="normal", frame="group", offset=10)
+
+
+def _tooltip() -> list[alt.Tooltip]:
+    names = ("shown", "unit", "period", "source", "id")
+    return [
+        alt.Tooltip(f"{name}:N", title=t)
+        for name, t in zip(names, ("figure", *names[1:]), strict=True)
+    ]
+
+
+def _in_years(name: str) -> pl.Expr:
+    """A day as a number of years: 2022.5 in the middle of 2022."""
+    day = pl.col(name)
+    return day.dt.year() + (day.dt.ordinal_day() - 1) / (365 + day.dt.is_leap_year().cast(pl.Int8))
+
+
+def _told(rows: pl.DataFrame) -> str:
+    """Every figure in words, by period."""
+    said = [
+        f"{row['period']}: {row['shown']} {row['unit']}, {row['source']}"
+        + ("" if row["clear"] else " (unclear)")
+        for row in rows.sort("start", "end", "id").iter_rows(named=True)
+    ]
+    return "; ".join(said)

@@ -10,8 +10,9 @@ from typing import Any
 
 from kzresearch import records
 from kzresearch.charts import MIME as CHART
+from kzresearch.notebooks import opening
 
-_TEMPLATES = Path(__file__).with_name("template")
+TEMPLATES = Path(__file__).with_name("template")
 
 Json = dict[str, Any]
 
@@ -26,20 +27,15 @@ def page(notebook: Json, record: Json) -> str:
     from traitlets.config import Config
 
     config = Config()
-    config.TemplateExporter.extra_template_basedirs = [str(_TEMPLATES)]
+    config.TemplateExporter.extra_template_basedirs = [str(TEMPLATES)]
     config.HTMLExporter.template_name = "page"
     config.HTMLExporter.exclude_input_prompt = True
     config.HTMLExporter.exclude_output_prompt = True
-    style = (_TEMPLATES / "page" / "style.css").read_text(encoding="utf-8")
+    style = (TEMPLATES / "page" / "style.css").read_text(encoding="utf-8")
     style += HtmlFormatter().get_style_defs(".highlight")
-    resources = {"record": record, "title": _title(notebook), "style": style}
+    resources = {"record": record, "title": opening(notebook)[0], "style": style}
     body, _ = HTMLExporter(config=config).from_notebook_node(_with_pictures(notebook), resources)
     return str(body)
-
-
-def _title(notebook: Json) -> str:
-    first = notebook["cells"][0]["source"].splitlines()[0]
-    return first.lstrip("# ").strip()
 
 
 def _with_pictures(notebook: Any) -> Any:

@@ -148,7 +148,9 @@ def test_outputs_hold_nothing_of_the_machine(runs):
 
 
 def test_other_region_and_article(tmp_path):
-    done = run("period_report", "-p", "region=KZ-43", "-p", "article=362", "--out", "x", cwd=tmp_path)
+    done = run(
+        "period_report", "-p", "region=KZ-43", "-p", "article=362", "--out", "x", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "x").glob("*.json")
     record = json.loads(path.read_text(encoding="utf-8"))
@@ -201,9 +203,7 @@ def test_wrong_parameters_end_in_one_sentence_and_leave_nothing(words, message, 
     assert not (tmp_path / "out").exists()
 
 
-def test_failing_cell_leaves_the_notebook_with_the_error_and_a_failed_record(
-    tmp_path, monkeypatch
-):
+def test_failing_cell_leaves_the_notebook_with_the_error_and_a_failed_record(tmp_path, monkeypatch):
     folder = tmp_path / "notebooks"
     folder.mkdir()
     notebook = json.loads((notebooks_dir() / "period_report.ipynb").read_text(encoding="utf-8"))
@@ -245,12 +245,14 @@ def test_article_without_any_case_says_so_instead_of_drawing_nothing(tmp_path):
 def test_notebooks_are_listed_with_their_parameters():
     done = subprocess.run([command("kzresearch"), "notebooks"], capture_output=True, text=True)
     assert done.returncode == 0
-    assert done.stdout.splitlines() == [
+    assert done.stdout.splitlines()[:5] == [
         "period_report: Registered offences and what became of them: a period report",
         "  period: str = '2022-12'  reporting period, January to this month (YYYY-MM)",
         "  region: str = 'KZ'  ISO 3166-2: KZ is the country, KZ-75 the city of Almaty",
         "  article: str = '146'  article of the Criminal Code: 146 is torture",
+        "case_flow: Where the cases went: the case flow of one article",
     ]
+    assert "  compare: str = '362,120,total'  offences to compare with" in done.stdout
 
 
 def test_papermill_prints_the_parameters():

@@ -1,0 +1,340 @@
+"""What a case flow tells: where the cases came from, how the shares compare, how far they may move."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import polars as pl
+
+from kzresearch import captions, datasets, flows
+from kzresearch.errors import UnknownValueError
+from kzresearch.figures import Cell, Figure, estimate, number, percent, with_limits
+from kzresearch.form_1m import codebook
+from kzresearch.rates import Interval, proportion, relative_risk
+from kzresearch.regions import COUNTRY
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
+
+COMPARED = ("terminated_rehabilitating", "sent_to_court")
+"""The dispositions whose shares are set side by side."""
+
+MILITARY = "18"
+"""The chapter of military offences, most of which bodies file whose workbooks are not held."""
+
+REPEATED = (0, 0.05, 0.1, 0.25, 0.5)
+"""Parts of the terminations that may be repeats; a half is every offence terminated twice."""
+
+SHARE = "share of the gross caseload"
+SHARE_OF_YEAR = "share of those registered in the year (gross)"
+SCHEMA: dict[str, Any] = {
+    **dict.fromkeys(("row", "label", "disposition", "kind"), pl.String),
+    **dict.fromkeys(("cases", "gross_caseload", "share", "lower", "upper"), pl.Float64),
+    **dict.fromkeys(("relative_risk", "risk_lower", "risk_upper"), pl.Float64),
+    "cells": flows.SCHEMA["cells"],
+    "sources": flows.SCHEMA["sources"],
+}
+
+
+_Flow = tuple[dict[str, tuple[str, Figure]], dict[str, Figure]]
+
+
+class Compared(NamedTuple):
+    """Shares side by side, and in sentences what could not be compared: see `comparison`."""
+
+    frame: pl.DataFrame
+    left_out: list[str]
+
+    def notes(self) -> Markdown:
+        """What was left out and why, one sentence each."""
+        return _markdown("\n\n".join(f"*{sentence}*" for sentence in self.left_out))
+
+
+def origins(flow: pl.DataFrame, cohort: pl.DataFrame) -> pl.DataFrame:
+    """Each disposition's cases by where they came from: the year's registrations, or before.
+
+    `flow` and `cohort` are `case_flow` frames of one period, region and article, the second with
+    `cohort=True`. Returns `label`, `count`, `share`, `of_year` and `carried_over` (offences; count −
+    of_year), the last two null where that is not reported, or where more cases of the year than
+    cases in all have a disposition.
+    """
+    of_year = cohort.filter(kind="outcome").select("step", of_year="count")
+    carried = pl.col("count") - pl.col("of_year")
+    split = flow.filter(kind="outcome").join(of_year, on="step", how="left", maintain_order="left")
+    possible = (carried >= 0).all() & pl.col("of_year").is_not_null().all()
+    return split.select(
+        "label",
+        "count",
+        "share",
+        of_year=pl.when(possible).then("of_year"),
+        carried_over=pl.when(possible).then(carried),
+    )
+
+
+def summary(flow: pl.DataFrame, cohort: pl.DataFrame) -> Markdown:
+    """The case flow in a few sentences, as far as the source goes."""
+    return _markdown(" ".join(_sentences(flow, cohort)))
+
+
+def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
+    counts = dict(flow.select("step", "count").iter_rows())
+    gross = counts["gross_caseload"]
+    outcomes = flow.filter(pl.col("kind") == "outcome", pl.col("count") > 0)
+    if gross == 0:
+        yield "No case of this article was on the books."
+        return
+    if gross is None:
+        said = [f"{number(line['count'])} {line['label']}" for line in outcomes.to_dicts()]
+        yield (
+            "The source does not report what the gross caseload needs (offences in proceedings, and "
+            "terminated on rehabilitating grounds), so no share is given. Registered (net): "
+            f"{number(counts['registered'])}; as far as reported: {'; '.join(said) or 'nothing'}."
+        )
+        return
+    said = [
+        f"{number(line['count'])} {line['label']} ({percent(line['share'])})"
+        for line in outcomes.sort("count", descending=True).to_dicts()
+    ]
+    yield (
+        f"**{number(gross)} cases** were on the books, {number(counts['gross_registered'])} of them "
+        f"registered in the year and {number(counts['gross_carried_over'])} carried over. "
+        f"What became of them: **{said[0]}**{''.join(f'; {one}' for one in said[1:])}."
+    )
+    note = flow.filter(step="gross_caseload")["note"].item()
+    if note:
+        yield f"Mind: {note}."
+    of_year = {line["step"]: line for line in cohort.to_dicts()}
+    base = of_year["gross_caseload"]["count"]
+    if base:
+        ended, court = (of_year[name] for name in COMPARED)
+        yield (
+            f"Of the {number(base)} registered in the year itself, {number(ended['count'])} "
+            f"({percent(ended['share'])}) were terminated on rehabilitating grounds and "
+            f"{number(court['count'])} ({percent(court['share'])}) sent to court within it."
+        )
+    yield (
+        f"The official *registered* is net: it says {number(counts['registered'])}, because the "
+        "terminations on rehabilitating grounds have left it."
+    )
+
+
+def comparison(
+    period: str, region: str = COUNTRY, article: str | int = "146", others: str = "362,120,total"
+) -> Compared:
+    """The shares terminated and sent to court of an article beside those of other offences.
+
+    `others` names articles, chapters (`chapter:6`) and `total`, parted by commas.
+
+    Returns a frame and sentences on what is left out. The frame has one row per offence and
+    disposition of `COMPARED`, the article itself first: `row`, `label`, `disposition` and in words
+    `kind`, `cases`, `gross_caseload` (offences), `share` of the gross caseload with its Wilson
+    interval (`lower`, `upper`), `relative_risk` (the article's share over this one's) with
+    `risk_lower` and `risk_upper`, `cells`, `sources`. Two groups must not overlap: for the relative
+    risk the article's own cases are taken out of `total` and of their chapter. What is infinite or
+    not defined is null.
+
+    Raises UnknownValueError where `article` is none, and for a name in `others` that is no article,
+    chapter or `total`.
+    """
+    own = datasets.row_of(article)
+    if not own.startswith("article:"):
+        raise UnknownValueError(f"{article} is no article: only an article is compared with others")
+    flow_of = {own: flows.flow_figures(period, region, own)}
+    left_out = []
+    for row in comparable(others):
+        found, reason = _found(period, region, own, row)
+        if found:
+            flow_of[row] = found
+        if reason:
+            left_out.append(reason)
+    lines = [line for row in flow_of for line in _compared(own, row, flow_of)]
+    return Compared(pl.DataFrame(lines, schema=SCHEMA), left_out)
+
+
+def comparable(compare: str) -> list[str]:
+    """The rows that a text names, as `comparison` takes it; UnknownValueError for another name."""
+    names = [name.strip() for name in compare.split(",") if name.strip()]
+    rows = [datasets.row_of(name) for name in names]
+    for name, row in zip(names, rows, strict=True):
+        if row != "total" and not row.startswith(("article:", "chapter:")):
+            raise UnknownValueError(
+                f"{name} cannot be compared with; name articles, chapters or total"
+            )
+    return list(dict.fromkeys(rows))
+
+
+def _found(period: str, region: str, own: str, row: str) -> tuple[_Flow | None, str | None]:
+    """The flow of a row to set beside the article's, or why it is not, in a sentence."""
+    name = _name(row)
+    if row == own:
+        return None, f"{name} is not compared with itself."
+    if MILITARY in (_chapter(own), _chapter(row)):
+        return None, (
+            f"{_name(own)} is not compared with {name}: most offences of chapter {MILITARY} are "
+            "filed by military bodies, whose workbooks are not held."
+        )
+    try:
+        found = flows.flow_figures(period, region, row)
+    except UnknownValueError:
+        return None, f"{name} is not compared: {period} reports nothing on it."
+    if found[1]["pending"].value is None:
+        return None, f"{name} is not compared: its gross caseload is not reported for {period}."
+    return found, None
+
+
+def _chapter(row: str) -> str | None:
+    names = codebook.row_names().filter(pl.col("row") == row)
+    return names["chapter"].item()
+
+
+def _name(row: str) -> str:
+    return "All offences" if row == "total" else captions.row_name(row)
+
+
+def _compared(own: str, row: str, flow_of: dict[str, _Flow]) -> Iterator[dict[str, Any]]:
+    bases, steps = flow_of[row]
+    own_bases, own_steps = flow_of[own]
+    gross, own_gross = bases["gross_caseload"][1], own_bases["gross_caseload"][1]
+    words = {step.name: step.label for step in flows.OUTCOMES}
+    holds_own = row in ("total", f"chapter:{_chapter(own)}")
+    for name in COMPARED:
+        one, its_own = steps[name], own_steps[name]
+        cases, total = one.value, gross.value
+        if holds_own and None not in (cases, total, its_own.value, own_gross.value):
+            cases, total = (one - its_own).value, (gross - own_gross).value
+        risk = relative_risk(its_own.value, own_gross.value, cases, total)
+        if row == own:
+            risk = Interval(None, None, None)
+        share = proportion(one.value, gross.value)
+        yield {
+            "row": row,
+            "label": _name(row),
+            "disposition": name,
+            "kind": words[name],
+            "cases": one.value,
+            "gross_caseload": gross.value,
+            "share": share.estimate,
+            "lower": share.lower,
+            "upper": share.upper,
+            **{
+                key: None if value is None or math.isinf(value) else value
+                for key, value in zip(
+                    ("relative_risk", "risk_lower", "risk_upper"), risk, strict=True
+                )
+            },
+            "cells": [cell._asdict() for cell in dict.fromkeys((*one.cells, *gross.cells))],
+            "sources": list(gross.sources),
+        }
+
+
+def comparison_sentences(compared: pl.DataFrame) -> Markdown:
+    """The relative risks of a `comparison` in words, one sentence for each offence."""
+    others = compared.filter(pl.col("row") != compared["row"].first())
+    said = []
+    for (label,), lines in others.group_by("label", maintain_order=True):
+        parts = [
+            f"{line['kind']} {percent(line['share'])}, the relative risk {_risk(line)}"
+            for line in lines.to_dicts()
+        ]
+        said.append(f"- {label}: {'; '.join(parts)}.")
+    return _markdown("\n".join(said) or "*There is no offence to compare with.*")
+
+
+def _risk(line: dict[str, Any]) -> str:
+    if line["relative_risk"] is None:
+        return "not defined"
+    limits = [line["risk_lower"], line["risk_upper"]]
+    span = "" if None in limits else f" (95 % interval {' to '.join(map(estimate, limits))})"
+    return f"{estimate(line['relative_risk'])}{span}"
+
+
+def double_counting(flow: pl.DataFrame) -> pl.DataFrame:
+    """How far the shares move if some of the terminations were repeats of one offence.
+
+    A termination that a prosecutor quashes may be followed by another of the same offence, and be
+    counted again; the form does not show how often. `REPEATED` are the parts of the terminations
+    assumed to be repeats: d of them leave both the terminations and the gross caseload.
+
+    Returns one row per part: `repeated` (share of 1), `repeats` (d), `terminated`, `gross_caseload`
+    (offences), `share_terminated`, `share_sent_to_court` (of the gross caseload); no row where the
+    caseload is not reported or 0.
+    """
+    counts = dict(flow.select("step", "count").iter_rows())
+    gross, ended = counts["gross_caseload"], counts["terminated_rehabilitating"]
+    parts = pl.DataFrame({"repeated": REPEATED if gross else []}, schema={"repeated": pl.Float64})
+    repeats = (pl.col("repeated") * (ended or 0)).floor()
+    return parts.with_columns(
+        repeats=repeats,
+        terminated=pl.lit(ended, pl.Float64) - repeats,
+        gross_caseload=pl.lit(gross, pl.Float64) - repeats,
+    ).with_columns(
+        share_terminated=pl.col("terminated") / pl.col("gross_caseload"),
+        share_sent_to_court=pl.lit(counts["sent_to_court"], pl.Float64) / pl.col("gross_caseload"),
+    )
+
+
+def double_counting_note(flow: pl.DataFrame) -> Markdown:
+    """`double_counting` at its most, in a sentence."""
+    moved = double_counting(flow)
+    if moved.is_empty():
+        return _markdown("*The caseload is not reported or nought: there is no share to move.*")
+    most = moved.row(-1, named=True)
+    return _markdown(
+        f"Had every offence been terminated twice over, {number(most['terminated'])} offences would "
+        f"stand behind the terminations and {number(most['gross_caseload'])} behind the caseload: "
+        f"{percent(most['share_terminated'])} would be terminated on rehabilitating grounds and "
+        f"{percent(most['share_sent_to_court'])} sent to court."
+    )
+
+
+def recorded(flow: pl.DataFrame, cohort: pl.DataFrame, compared: pl.DataFrame) -> dict[str, Figure]:
+    """Every figure of a case flow by name, for `record`.
+
+    Counts in offences by their step, shares of the gross caseload as `share_…` with `…_lower` and
+    `…_upper`; with `cohort_` before it, the same of the year's own registrations (the shares of
+    `COMPARED` only, and `cohort_gross_caseload` is gross registered); for each offence compared its
+    shares (`share_sent_to_court_362`) and the relative risk (`relative_risk_…`).
+    """
+    found: dict[str, Figure] = {}
+    for prefix, frame, unit in (("", flow, SHARE), ("cohort_", cohort, SHARE_OF_YEAR)):
+        lines = frame if not prefix else frame.filter(pl.col("kind") != "part")
+        found |= {f"{prefix}{line['step']}": _figure(line) for line in lines.to_dicts()}
+        for line in lines.filter(kind="outcome").to_dicts():
+            if prefix and line["step"] not in COMPARED:
+                continue
+            step, limits = line["step"], (line["share"], line["lower"], line["upper"])
+            parts = [found[f"{prefix}{name}"] for name in (step, "gross_caseload")]
+            formula = f"{prefix}{step} / {prefix}gross_caseload"
+            found |= with_limits(f"{prefix}share_{step}", limits, unit, parts, formula)
+    for line in compared.filter(pl.col("row") != compared["row"].first()).to_dicts():
+        row = line["row"].removeprefix("article:").replace(":", "_").replace("-", "_")
+        name = f"{line['disposition']}_{row}"
+        figure = _figure(line | {"count": line["cases"]})
+        limits = (line["share"], line["lower"], line["upper"])
+        formula = f"{line['disposition']} / gross_caseload, {line['label']}"
+        found |= with_limits(f"share_{name}", limits, SHARE, [figure], formula)
+        risk = (line["relative_risk"], line["risk_lower"], line["risk_upper"])
+        formula = f"share_{line['disposition']} / share_{name}, groups without overlap"
+        found |= with_limits(
+            f"relative_risk_{name}", risk, "ratio of two shares", [figure], formula
+        )
+    return found
+
+
+def _figure(line: dict[str, Any]) -> Figure:
+    return Figure(
+        line["count"],
+        flows.OFFENCES,
+        tuple(Cell(**cell) for cell in line["cells"]),
+        tuple(line["sources"]),
+        line.get("formula"),
+        line.get("note"),
+    )
+
+
+def _markdown(text: str) -> Markdown:
+    from IPython.display import Markdown
+
+    return Markdown(text)

@@ -1,0 +1,59 @@
+"""What figures are about, in words: the months, the region, the row of the form, the source."""
+
+from __future__ import annotations
+
+import calendar
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from kzresearch import datasets, sources
+from kzresearch.form_1m import codebook
+from kzresearch.form_1m.reader import SOURCE as FORM_1M
+from kzresearch.regions import COUNTRY, change_of_bounds, region_name
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
+
+
+def months(period: str) -> str:
+    """The months that a period's figures cover: `January–December 2022`."""
+    year, month = period.split("-")
+    name = calendar.month_name[int(month)]
+    return f"January {year}" if month == "01" else f"January–{name} {year}"
+
+
+def title(period: str, region: str) -> str:
+    """`Kazakhstan, January–December 2022`."""
+    return f"{region_name(region)}, {months(period)}"
+
+
+def row_name(row: str) -> str:
+    """A row of the form in English: `Article 146. Torture`, `Chapter 3. Criminal offences …`."""
+    return str(codebook.row_names().row(by_predicate=pl.col("row") == row, named=True)["name"])
+
+
+def source_line(period: str, region: str) -> str:
+    """Where the form's figures come from, for below a chart or a table."""
+    held = datasets.coverage().filter(pl.col("period") == period)
+    if region != COUNTRY:
+        held = held.filter(pl.col("region") == region)
+    ids = held["source"].unique().sort(descending=True).to_list()
+    if FORM_1M in ids:  # the workbooks' own figures go before a publication's about them
+        ids = [FORM_1M]
+    by_id = [sources.source(source_id)["attribution"] for source_id in ids]
+    line = f"{title(period, region)}. Source: {'; '.join(by_id)}"
+    if FORM_1M in ids:
+        count = held.filter(pl.col("source") == FORM_1M).height
+        books = f"Sum of {count} regional workbooks" if count > 1 else "The region's workbook"
+        line += f". {books}; military, transport and central bodies file their own"
+    return line
+
+
+def heading(period: str, region: str, what: str) -> Markdown:
+    """What a notebook is about, in one line, and a warning where the region's bounds changed."""
+    from IPython.display import Markdown
+
+    line = f"**{title(period, region)}** · {what}"
+    note = change_of_bounds(region, period)
+    return Markdown(f"{line}\n\n**Mind:** {note}." if note else line)

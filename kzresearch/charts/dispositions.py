@@ -1,0 +1,244 @@
+"""The case flow drawn so that every case is seen: a mark for each, where it came from, where it went."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import Any, NamedTuple
+
+import altair as alt
+import polars as pl
+from IPython.display import Markdown
+
+from kzresearch.charts.theme import ACCENT, MARK, PALE, WIDTH, heading
+from kzresearch.figures import number, percent
+
+MOST = 2000
+"""Marks in one picture; where there are more cases, a mark stands for several."""
+
+# Pixels across: words, bar, bands, marks, words; a mark's place; the least height of a group; a line.
+BAR, BANDS, MARKS, WORDS = 104, 118, 246, 556
+PITCH, COLUMNS, GROUP, GAP, LINE = 6.6, 45, 34, 12, 15
+ORIGINS = {"of_year": "registered in the year", "carried_over": "carried over"}
+COLOURS = {"of_year": MARK, "carried_over": ACCENT}
+
+
+class _Group(NamedTuple):
+    """The cases of one disposition by origin, and where they are drawn."""
+
+    words: str
+    parts: dict[str, float]
+    marks: dict[str, int]
+    top: float
+    height: float
+
+    @property
+    def block(self) -> tuple[float, float]:
+        """Top and height of the marks, in the middle of the group's place."""
+        height = _rows(self.marks) * PITCH
+        return self.top + (self.height - height) / 2, height
+
+
+def cases(
+    frame: pl.DataFrame, title: str, source: str
+) -> alt.LayerChart | alt.FacetChart | Markdown:
+    """Where the cases came from and where they went: one mark for each case.
+
+    `frame` is that of `flows.origins`: `label`, `count`, `share` (of 1), and `of_year` and
+    `carried_over`, which add up to the count, or are null where that is not known. Above `MOST`
+    cases a mark stands for a stated number of them, or for the rest of a group. Where the counts
+    are not reported, a sentence says so instead.
+    """
+    if frame["count"].null_count():
+        return Markdown(f"*{title}: no picture, not every disposition is reported.*")
+    total = int(frame["count"].sum())
+    if not total:
+        return Markdown(f"*{title}: nothing to draw, there was no case.*")
+    origins = list(ORIGINS)
+    if frame["of_year"].null_count() or frame["carried_over"].null_count():
+        origins, frame = ["of_year"], frame.with_columns(of_year="count", carried_over=0)
+    per = _cases_per_mark(total)
+    groups = _groups(frame.filter(pl.col("count") > 0), origins, per)
+    none = frame.filter(pl.col("count") == 0)["label"].to_list()
+    below = [f"No case: {'; '.join(none)}."] if none else []
+    below = [line for text in [*below, _scale(per)] for line in textwrap.wrap(text, 110)]
+    bottom = groups[-1].top + groups[-1].height + GAP
+    height = bottom + LINE * len(below)
+    x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, WIDTH]))
+    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[height, 0], nice=False))
+    layers = [
+        _bands(groups, origins, bottom, x, y),
+        *_marks(groups, origins, x, y),
+        *_words(groups, origins, bottom, below, x, y),
+    ]
+    return alt.layer(*layers).properties(
+        width=WIDTH,
+        height=height,
+        title=heading(title, source),
+        description=_description(frame, title, total, per, origins),
+    )
+
+
+def _cases_per_mark(total: int) -> int:
+    """The smallest of 1, 2, 5, 10, 20, … cases to a mark that needs no more than `MOST` marks."""
+    steps = (step * 10**power for power in range(12) for step in (1, 2, 5))
+    return next(step for step in steps if total / step <= MOST)
+
+
+def _scale(per: int) -> str:
+    if per == 1:
+        return "One mark is one case."
+    return f"One mark stands for {per:,} cases, or for what is left of a group."
+
+
+def _rows(marks: dict[str, int]) -> int:
+    return math.ceil(sum(marks.values()) / COLUMNS)
+
+
+def _groups(frame: pl.DataFrame, origins: list[str], per: int) -> list[_Group]:
+    found: list[_Group] = []
+    top = 0.0
+    for line in frame.iter_rows(named=True):
+        parts = {origin: line[origin] for origin in origins}
+        marks = {origin: math.ceil(part / per) for origin, part in parts.items()}
+        height = max(_rows(marks) * PITCH, GROUP)
+        words = f"{number(line['count'])} · {percent(line['share'])}\n"
+        words += "\n".join(textwrap.wrap(line["label"], 26))
+        found.append(_Group(words, parts, marks, top, height))
+        top += height + GAP
+    return found
+
+
+def _bands(
+    groups: list[_Group], origins: list[str], bottom: float, x: alt.X, y: alt.Y
+) -> alt.LayerChart | alt.FacetChart:
+    """What flows from the bars on the left to each block of marks."""
+    places = _places(groups, origins, bottom)
+    points = []
+    for index, group in enumerate(groups):
+        (block, height), done = group.block, 0.0
+        for origin in origins:
+            part = group.parts[origin] / sum(group.parts.values())
+            left, thickness = places[origin, index]
+            for step in range(21):
+                along = step / 20
+                bend = along * along * (3 - 2 * along)
+                start = left + (block + done * height - left) * bend
+                points.append(
+                    {
+                        "band": f"{origin} {index}",
+                        "x": round(BANDS + along * (MARKS - 6 - BANDS), 2),
+                        "y": round(start, 2),
+                        "end": round(start + thickness + (part * height - thickness) * bend, 2),
+                    }
+                )
+            done += part
+    bars = []
+    for origin in origins:
+        first, _ = places[origin, 0]
+        last, thickness = places[origin, len(groups) - 1]
+        colour = COLOURS[origin]
+        bars.append({"x": BAR, "right": BANDS, "y": first, "end": last + thickness, "c": colour})
+    area = alt.Chart(pl.DataFrame(points)).mark_area(color=PALE, opacity=0.75, tooltip=None)
+    bar = alt.Chart(pl.DataFrame(bars)).mark_rect(tooltip=None)
+    return alt.layer(
+        area.encode(x=x, y=y, y2="end:Q", detail="band:N"),
+        bar.encode(x=x, x2="right:Q", y=y, y2="end:Q", color=alt.Color("c:N", scale=None)),
+    )
+
+
+def _places(
+    groups: list[_Group], origins: list[str], bottom: float
+) -> dict[tuple[str, int], tuple[float, float]]:
+    """Where on the left each band begins, and how thick it is there."""
+    total = sum(sum(group.parts.values()) for group in groups)
+    high = bottom * 0.72
+    top = (bottom - GAP - high - 6 * (len(origins) - 1)) / 2
+    found = {}
+    for origin in origins:
+        for index, group in enumerate(groups):
+            thickness = group.parts[origin] / total * high
+            found[origin, index] = (round(top, 2), round(thickness, 2))
+            top += thickness
+        top += 6
+    return found
+
+
+def _marks(groups: list[_Group], origins: list[str], x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    layers = []
+    for origin in origins:
+        points = []
+        for group in groups:
+            top, _ = group.block
+            before = group.marks["of_year"] if origin == "carried_over" else 0
+            points += [
+                {
+                    "x": round(MARKS + (place % COLUMNS + 0.5) * PITCH, 2),
+                    "y": round(top + (place // COLUMNS + 0.5) * PITCH, 2),
+                    "went": " ".join(group.words.split("\n")),
+                    "came": f"{ORIGINS[origin]}: {number(group.parts[origin])}",
+                }
+                for place in range(before, before + group.marks[origin])
+            ]
+        tooltip = [alt.Tooltip("went:N", title=" ")]
+        if len(origins) > 1:
+            tooltip.append(alt.Tooltip("came:N", title=" "))
+        colour, filled = COLOURS[origin], origin == "of_year"
+        chart = alt.Chart(pl.DataFrame(points, schema=["x", "y", "went", "came"], orient="row"))
+        layers.append(
+            chart.mark_point(
+                size=21 if filled else 15, color=colour, filled=filled, strokeWidth=1.3, opacity=1
+            ).encode(x=x, y=y, tooltip=tooltip)
+        )
+    return layers
+
+
+def _words(
+    groups: list[_Group],
+    origins: list[str],
+    bottom: float,
+    below: list[str],
+    x: alt.X,
+    y: alt.Y,
+) -> list[alt.Chart]:
+    places = _places(groups, origins, bottom)
+    left = []
+    for origin in origins:
+        first, _ = places[origin, 0]
+        last, thickness = places[origin, len(groups) - 1]
+        mark = "●" if origin == "of_year" else "○"
+        count = number(sum(group.parts[origin] for group in groups))
+        said = textwrap.wrap(ORIGINS[origin] if len(origins) > 1 else "cases", 14)
+        left.append(((first + last + thickness) / 2, "\n".join([f"{mark} {count}", *said])))
+    right = [(group.top + group.height / 2, group.words) for group in groups]
+    last_lines = [(bottom + LINE * (index + 0.5), text) for index, text in enumerate(below)]
+
+    def texts(at: float, found: list[tuple[float, str]], **how: Any) -> alt.Chart:
+        # several lines hang from the first, whose middle is at y
+        lines = [
+            {"x": at, "y": middle - text.count("\n") * LINE / 2, "text": text}
+            for middle, text in found
+        ]
+        return (
+            alt.Chart(pl.DataFrame(lines))
+            .mark_text(baseline="middle", lineBreak="\n", lineHeight=LINE, tooltip=None, **how)
+            .encode(x=x, y=y, text="text:N")
+        )
+
+    return [
+        texts(BAR - 8, left, align="right"),
+        texts(WORDS, right, align="left"),
+        texts(0, last_lines, align="left", fontStyle="italic"),
+    ]
+
+
+def _description(frame: pl.DataFrame, title: str, total: int, per: int, origins: list[str]) -> str:
+    went = "; ".join(
+        f"{line['label']}: {number(line['count'])} ({percent(line['share'])})"
+        for line in frame.iter_rows(named=True)
+    )
+    came = ""
+    if len(origins) > 1:
+        parts = (f"{number(float(frame[o].sum()))} {words}" for o, words in ORIGINS.items())
+        came = f", {' and '.join(parts)}"
+    return f"Flow of {total:,} cases{came}. {_scale(per)} {title}. {went}."

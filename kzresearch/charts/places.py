@@ -1,0 +1,292 @@
+"""Charts of regions: on a map, side by side, and against what chance would leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import polars as pl
+from IPython.display import Markdown
+
+from kzresearch.charts.theme import ACCENT, BAR, INK, MARK, PALE, QUIET, SHAPES, WIDTH, heading
+from kzresearch.figures import NOT_REPORTED, number, percent
+
+if TYPE_CHECKING:
+    from kzresearch.geography import Boundaries, Funnel
+
+SHADES = ["#e3ebf3", "#b3cbe0", "#7fa8cc", MARK]
+"""From few to many; in grey each is darker than the one before."""
+TILE, FUNNEL = 64, 380  # pixels high; how wide, the page says
+SIDES: dict[str, tuple[Any, int, int]] = {
+    "right": ("left", 9, 0),
+    "left": ("right", -9, 0),
+    "above": ("left", -5, -14),
+    "below": ("left", -5, 14),
+}
+"""Where a point's name can be written: alignment, and pixels from the point."""
+KAZAKHSTAN: dict[str, Any] = {
+    "type": "conicEqualArea",
+    "rotate": [-67, 0, 0],
+    "parallels": [43, 53],
+}
+
+
+def region_map(
+    frame: pl.DataFrame,
+    title: str,
+    unit: str,
+    source: str,
+    boundaries: Boundaries | None = None,
+    *,
+    digits: int = 0,
+) -> alt.LayerChart | alt.FacetChart:
+    """A map of regions, each with its number, shaded by class.
+
+    Columns `region`, `label`, `value` (in `unit`; null: not reported), `tile_row`, `tile_column`.
+    Drawn as tiles of one size, or with `boundaries` (features with the code as `iso`) in an
+    equal-area projection. Numbers have `digits` decimals. The classes hold about equally many
+    regions each; nought, and not reported, are white classes of their own.
+    """
+    known = _classed(frame, digits)
+    classes = known.sort("class").select("band", "shade").unique(maintain_order=True)
+    legend = alt.Legend(
+        orient="top",
+        titleLimit=WIDTH,
+        symbolType="square",
+        symbolStrokeColor=QUIET,
+        symbolStrokeWidth=1,
+    )
+    scale = alt.Scale(domain=classes["band"].to_list(), range=classes["shade"].to_list())
+    colour = alt.Color("band:N", title=unit, scale=scale, legend=legend)
+    tooltip = [alt.Tooltip("label:N", title=" "), alt.Tooltip("shown:N", title=unit)]
+    if boundaries is None:
+        chart = _tiles(known, colour, tooltip)
+    else:
+        chart = _outlines(known, boundaries, colour, tooltip)
+        source = f"{source}. {boundaries.credit}"
+    said = "; ".join(f"{label}: {shown}" for label, shown in known.select("label", "shown").rows())
+    return chart.properties(
+        width=WIDTH,
+        title=heading(title, source),
+        description=f"Map. {title}. In {unit}: {said}.",
+    )
+
+
+def _classed(frame: pl.DataFrame, digits: int) -> pl.DataFrame:
+    """The frame with what is written of each value, its class in words and in order, its shade."""
+    value = pl.col("value")
+    above = pl.when(value > 0).then(value)
+    many = min(len(SHADES), frame.filter(value > 0)["value"].n_unique())
+    rank = (above.rank("min") - 1) * many // pl.max_horizontal(above.count(), 1)
+    shades = {-2: "#ffffff", -1: "#ffffff"} | dict(enumerate(SHADES[len(SHADES) - many :]))
+    shown = pl.col("value").map_elements(lambda v: f"{v:,.{digits}f}", return_dtype=pl.String)
+    classed = frame.with_columns(
+        shown=shown.fill_null(NOT_REPORTED),
+        **{"class": pl.when(value.is_null()).then(-2).otherwise(rank.fill_null(-1)).cast(pl.Int64)},
+    )
+    by_size = pl.col("shown").sort_by("value")
+    low, high = by_size.first().over("class"), by_size.last().over("class")
+    return classed.with_columns(
+        band=pl.when(low == high).then(low).otherwise(pl.concat_str(low, high, separator="–")),
+        shade=pl.col("class").replace_strict(shades, return_dtype=pl.String),
+        ink=pl.when(pl.col("class") == many - 1, many > 0)
+        .then(pl.lit("#ffffff"))
+        .otherwise(pl.lit(INK)),
+    )
+
+
+def _tiles(
+    known: pl.DataFrame, colour: alt.Color, tooltip: list[alt.Tooltip]
+) -> alt.LayerChart | alt.FacetChart:
+    base = alt.Chart(
+        known.with_columns(lines=pl.col("label").str.replace(" with ", "\n+ "))
+    ).encode(
+        x=alt.X("tile_column:O", axis=None, scale=alt.Scale(padding=0.03)),
+        y=alt.Y("tile_row:O", axis=None, scale=alt.Scale(padding=0.05)),
+        tooltip=tooltip,
+    )
+    ink = alt.Color("ink:N", scale=None)
+    words = base.mark_text(dy=-16, fontSize=11, lineBreak="\n", lineHeight=12)
+    return alt.layer(
+        base.mark_rect(stroke=QUIET, strokeWidth=1).encode(color=colour),
+        words.encode(text="lines:N", color=ink),
+        base.mark_text(dy=17, fontSize=16, fontWeight="bold").encode(text="shown:N", color=ink),
+    ).properties(height=TILE * max(known["tile_row"].to_list()))
+
+
+def _outlines(
+    known: pl.DataFrame, boundaries: Boundaries, colour: alt.Color, tooltip: list[alt.Tooltip]
+) -> alt.LayerChart | alt.FacetChart:
+    shapes = alt.Data(
+        values=boundaries.topology,
+        format=alt.TopoDataFormat(type="topojson", feature=boundaries.feature),
+    )
+    fields = ["label", "shown", "band"]
+    base = alt.Chart(shapes).transform_lookup(
+        "properties.iso", alt.LookupData(known, "region", fields)
+    )
+    middle = base.transform_calculate(
+        place="geoCentroid(null, datum)", east="datum.place[0]", north="datum.place[1]"
+    ).encode(longitude="east:Q", latitude="north:Q", tooltip=tooltip)
+    layers = [
+        base.mark_geoshape(stroke=QUIET, strokeWidth=0.8).encode(color=colour, tooltip=tooltip)
+    ]
+    for size, dy, field, weight in ((9, -6, "label:N", "normal"), (12, 6, "shown:N", "bold")):
+        font: dict[str, Any] = {"fontSize": size, "dy": dy, "fontWeight": weight}
+        halo = middle.mark_text(stroke="white", strokeWidth=3.5, strokeJoin="round", **font)
+        layers += [halo.encode(text=field), middle.mark_text(**font).encode(text=field)]
+    return alt.layer(*layers).project(**KAZAKHSTAN).properties(height=400)
+
+
+def pairs(
+    frame: pl.DataFrame, names: dict[str, str], title: str, unit: str, source: str
+) -> alt.LayerChart | alt.FacetChart | Markdown:
+    """Two bars for each row, in the frame's order, each with its number, nought too.
+
+    `names` gives the frame's two columns (in `unit`) and their words; `label` names the rows.
+    Where there is nothing to draw, a sentence says so instead.
+    """
+    kinds = list(names.values())
+    known = (
+        frame.select("label", *(pl.col(column).alias(kind) for column, kind in names.items()))
+        .unpivot(on=kinds, index="label", variable_name="kind")
+        .with_columns(shown=pl.col("value").map_elements(number, return_dtype=pl.String))
+        .with_columns(pl.col("shown").fill_null(NOT_REPORTED))
+    )
+    if not (known["value"].fill_null(0) > 0).any():
+        return Markdown(f"*{title}: nothing to draw, no figure is above nought.*")
+    legend = alt.Legend(title=None, orient="top", labelLimit=400, symbolStrokeColor=MARK)
+    base = alt.Chart(known).encode(
+        x=alt.X("value:Q", title=unit, axis=alt.Axis(tickCount=5, format=",d", tickMinStep=1)),
+        y=alt.Y(
+            "label:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(ticks=False, domain=False, labelPadding=6),
+        ),
+        yOffset=alt.YOffset("kind:N", sort=kinds),
+        tooltip=["label:N", "kind:N", alt.Tooltip("shown:N", title=unit)],
+    )
+    colour = alt.Color("kind:N", legend=legend, scale=alt.Scale(domain=kinds, range=[MARK, PALE]))
+    said = "; ".join(
+        f"{label}: "
+        + ", ".join(f"{number(value)} {kind}" for kind, value in zip(kinds, of, strict=True))
+        for label, *of in frame.select("label", *names).iter_rows()
+    )
+    return alt.layer(
+        base.mark_bar(stroke=MARK, strokeWidth=0.6).encode(color=colour),
+        base.mark_text(align="left", dx=4, fontSize=10).encode(text="shown:N"),
+    ).properties(
+        width=WIDTH,
+        height=alt.Step(BAR * 0.55),
+        title=heading(title, source),
+        description=f"Bar chart with two bars each. {title}. In {unit}: {said}.",
+    )
+
+
+def funnel(
+    plot: Funnel, title: str, size: str, unit: str, source: str, *, axis_format: str = ",.3~g"
+) -> alt.LayerChart | alt.FacetChart | Markdown:
+    """A funnel plot: a point for each region, the pooled value, and the limits around it.
+
+    `plot` has points (`label`, `size`, `value`, `zone`), limits (`size`, `level`, `lower`, `upper`)
+    and the pooled value. `size` and `unit` name the axes. Points beyond the limits have another
+    shape and their name. Where there is nothing to draw, a sentence says so instead.
+    """
+    if plot.points.is_empty() or not plot.centre:
+        return Markdown(f"*{title}: nothing to draw, no figure is above nought.*")
+    show = percent if axis_format.endswith("%") else "{:.2f}".format
+    values = plot.points["value"].to_list() + plot.limits["upper"].to_list()
+    sizes = plot.limits["size"].to_list()
+    domains = [min(sizes), max(sizes)], [0, max(values) * 1.04]
+    levels = {level: f"{level * 100:g} % limits" for level in plot.limits["level"].unique().sort()}
+    zones = ["within the limits", *(f"outside the {words}" for words in levels.values())]
+    points = _beside(plot.points, zones[0], *domains).with_columns(
+        shown=pl.col("value").map_elements(show, return_dtype=pl.String),
+        big=pl.col("size").map_elements(lambda n: number(round(n)), return_dtype=pl.String),
+    )
+    lines = plot.limits.unpivot(["lower", "upper"], index=["size", "level"]).with_columns(
+        limit=pl.col("level").replace_strict(levels, return_dtype=pl.String)
+    )
+    top = alt.Legend(title=None, orient="top")
+    x = alt.X(
+        "size:Q",
+        title=size,
+        axis=alt.Axis(format="~s", tickCount=6),
+        scale=alt.Scale(domain=domains[0], nice=False),
+    )
+    y = alt.Y(
+        "value:Q",
+        title=unit,
+        axis=alt.Axis(format=axis_format, tickCount=6),
+        scale=alt.Scale(domain=domains[1], nice=False),
+    )
+    dashes = alt.Scale(domain=[*levels.values()], range=[[2, 3], [1, 0]])
+    curves = alt.Chart(lines).encode(
+        x=x,
+        y=y,
+        detail="variable:N",
+        strokeDash=alt.StrokeDash("limit:N", legend=top, scale=dashes),
+    )
+    centre = alt.Chart(pl.DataFrame({"value": [plot.centre]})).encode(y=y)
+    tooltip = {"label": " ", "shown": unit, "big": size, "zone": " "}
+    base = alt.Chart(points).encode(
+        x=x, y=y, tooltip=[alt.Tooltip(f"{name}:N", title=words) for name, words in tooltip.items()]
+    )
+    colours, shapes = [PALE, MARK, ACCENT], SHAPES[:3]
+    marks = base.mark_point(size=75, opacity=1, stroke=INK, strokeWidth=0.6).encode(
+        color=alt.Color("zone:N", legend=top, scale=alt.Scale(domain=zones, range=colours)),
+        shape=alt.Shape("zone:N", legend=top, scale=alt.Scale(domain=zones, range=shapes)),
+    )
+    names = [
+        base.transform_filter(alt.datum.side == side)
+        .mark_text(align=align, dx=dx, dy=dy, fontSize=11)
+        .encode(text="label:N")
+        for side, (align, dx, dy) in SIDES.items()
+    ]
+    said = "; ".join(": ".join(line) for line in points.select("label", "shown", "zone").rows())
+    return alt.layer(
+        curves.mark_line(color=QUIET, strokeWidth=1.2),
+        centre.mark_rule(color=QUIET, strokeWidth=1),
+        marks,
+        *names,
+    ).properties(
+        width=WIDTH,
+        height=FUNNEL,
+        title=heading(title, source),
+        description=f"Funnel plot. {title}. In {unit}: all together {show(plot.centre)}; {said}.",
+    )
+
+
+def _beside(
+    points: pl.DataFrame, unnamed: str, across: list[float], up: list[float]
+) -> pl.DataFrame:
+    """The points with the `side` their name is written on, so that names keep clear of each other."""
+    scale = (WIDTH - 60) / (across[1] - across[0]), FUNNEL / (up[1] - up[0])
+    known = points.with_columns(
+        x=(pl.col("size") - across[0]) * scale[0], y=(up[1] - pl.col("value")) * scale[1]
+    )
+    taken = [(x - 8, y - 8, x + 8, y + 8) for x, y in known.select("x", "y").rows()]
+    sides = []
+    for label, zone, x, y in known.select("label", "zone", "x", "y").iter_rows():
+        if zone == unnamed:
+            sides.append("")
+            continue
+        wide = 6.2 * len(label)
+        boxes = {
+            side: (x + dx - (wide if align == "right" else 0), y + dy - 6)
+            for side, (align, dx, dy) in SIDES.items()
+        }
+        free = [
+            side
+            for side, (left, high) in boxes.items()
+            if 0 <= left <= WIDTH - 60 - wide
+            and not any(
+                left < b[2] and b[0] < left + wide and high < b[3] and b[1] < high + 12
+                for b in taken
+            )
+        ]
+        sides.append(free[0] if free else "right")
+        left, high = boxes[sides[-1]]
+        taken.append((left, high, left + wide, high + 12))
+    return points.with_columns(side=pl.Series(sides, dtype=pl.String))

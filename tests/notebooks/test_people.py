@@ -1,0 +1,75 @@
+"""The notebook on victims and persons, run: what it records, draws and says."""
+
+import json
+
+import jsonschema
+import pytest
+
+from kzresearch.charts import MIME as CHART
+from kzresearch.run import run
+from tests.conftest import ROOT
+from tests.test_persons import FIGURES
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory):
+    """Runs by period and region: record, notebook and page."""
+    folder = tmp_path_factory.mktemp("people")
+
+    def made(period: str, region: str) -> tuple[dict, dict, str]:
+        given = {"period": period, "region": region, "article": "146"}
+        left = run("people", given, folder, progress=False)
+        notebook = json.loads(left.notebook.read_text(encoding="utf-8"))
+        return left.record, notebook, left.page.read_text(encoding="utf-8")
+
+    return {
+        (period, region): made(period, region)
+        for period, region in (("2022-12", "KZ"), ("2021-02", "KZ"), ("2022-12", "KZ-43"))
+    }
+
+
+def charts(notebook: dict) -> list[dict]:
+    found = (o["data"] for cell in notebook["cells"] for o in cell.get("outputs", []))
+    return [data[CHART] for data in found if CHART in data]
+
+
+def test_record_holds_the_figures_and_follows_its_schema(people):
+    record, notebook, page = people["2022-12", "KZ"]
+    results = record["results"]
+    assert record["status"] == "completed"
+    assert {name: results[name]["value"] for name in FIGURES} == FIGURES
+    assert results["victims_age_0_11"]["text"] == "3 (or birth date unknown)"
+    schema = json.loads((ROOT / "kzresearch/record.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(record, schema)
+    assert [one["id"] for one in record["sources"]] == ["form_1m"]
+    assert len(charts(notebook)) == 4
+    assert "not the suspects in the 918 offences" in page
+
+
+def test_each_chart_is_of_one_unit(people):
+    titles = [spec["title"]["text"] for spec in charts(people["2022-12", "KZ"][1])]
+    assert [" ".join(title) for title in titles] == [
+        "Article 146. Torture: victims as persons, by age (R3-1)",
+        "Article 146. Torture: victims, once for each offence, by age (R3)",
+        "Article 146. Torture: persons of decided cases, by age (R6)",
+        "Article 146. Torture: persons of decided cases, by service (R8)",
+    ]
+
+
+def test_press_period_says_in_a_sentence_what_is_missing(people):
+    record, notebook, page = people["2021-02", "KZ"]
+    assert record["status"] == "completed"
+    results = record["results"]
+    assert (results["registered"]["value"], results["registered_against_women"]["value"]) == (88, 4)
+    assert (results["victims"]["value"], results["victims"]["text"]) == (None, "not reported")
+    assert (results["persons"]["value"], results["persons"]["text"]) == (None, "not reported")
+    assert page.count("The press report has nothing on victims as persons (R3, R3-1)") == 1
+    assert charts(notebook) == []
+
+
+def test_region_without_victims_or_persons_says_so(people):
+    record, notebook, page = people["2022-12", "KZ-43"]
+    assert (record["results"]["victims"]["value"], record["results"]["persons"]["value"]) == (0, 0)
+    assert page.count("nothing to draw, every figure is nought") == 4
+    assert "So the victims in the 70 offences terminated" in page
+    assert charts(notebook) == []

@@ -1,0 +1,63 @@
+"""`kzresearch report`: every notebook on the bundled data, and an index page that leads to each."""
+
+import re
+from html.parser import HTMLParser
+
+from kzresearch.notebooks import ORDER, notebooks
+from kzresearch.publish.index import write_index
+from kzresearch.run import Run
+from tests.conftest import PERIODS
+
+
+class Links(HTMLParser):
+    def __init__(self, text: str):
+        super().__init__()
+        self.addresses, self.tags = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.addresses += [value for name, value in attrs if name == "href"]
+
+
+def test_every_notebook_is_run_and_the_period_report_for_both_periods(report):
+    every = {(one.name, None) for one in notebooks()} - {("period_report", None)}
+    assert {(name, None) for name, _ in report if name != "period_report"} == every
+    assert {period for name, period in report if name == "period_report"} == set(PERIODS)
+    assert {one.record["status"] for one in report.values()} == {"completed"}
+
+
+def test_notebooks_are_in_the_order_in_which_they_are_read():
+    assert [one.name for one in notebooks()] == list(ORDER)
+
+
+def test_index_leads_to_every_page_notebook_and_record(report):
+    folder = next(iter(report.values())).page_path.parent
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    page = Links(text)
+    left = {path.name for path in folder.iterdir()} - {"index.html"}
+    assert set(page.addresses) == left
+    assert len(left) == 3 * len(report)
+    assert not page.tags & {"script", "iframe", "img", "link"}
+    assert "default-src 'none'" in text
+    for outcome in report.values():
+        assert outcome.record["run_id"] in text
+    for one in notebooks():
+        assert f">{one.title}</a>" in text.replace("&#39;", "'")
+    assert re.search(r"^index +out/index.html$", outcome.printed, re.MULTILINE)
+
+
+def test_index_shows_a_failed_run_and_escapes_what_it_is_given(tmp_path):
+    record = {
+        "run_id": "0123456789ab",
+        "parameters": {"region": "<script>alert(1)</script>"},
+        "results": {},
+        "error": {"message": "no <b> region"},
+    }
+    paths = [tmp_path / f"a.{ending}" for ending in ("ipynb", "html", "json")]
+    path = write_index([Run(record, *paths, "A & B", "What *of* it?")], tmp_path)
+    text = path.read_text(encoding="utf-8")
+    assert "This run failed: no &lt;b&gt; region" in text
+    assert "<script>" not in text
+    assert "<em>of</em>" in text
+    assert "A &amp; B" in text

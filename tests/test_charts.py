@@ -1,0 +1,137 @@
+"""The charts' data and words: what is drawn, how many marks, which sentence where nothing is."""
+
+import polars as pl
+import pytest
+import vl_convert
+from IPython.display import Markdown
+
+import kzresearch as kz
+from kzresearch import attrition
+
+
+def rows(chart) -> list[dict]:
+    """Every row of data that a chart holds."""
+    return [row for data in chart.to_dict()["datasets"].values() for row in data]
+
+
+def marks(chart) -> list[dict]:
+    return [row for row in rows(chart) if "came" in row]
+
+
+def drawn(chart) -> str:
+    return vl_convert.vegalite_to_svg(chart.to_json(), vl_version="6.1")
+
+
+def split(counts: list[float], of_year: list[float] | None = None) -> pl.DataFrame:
+    total = sum(counts) or 1
+    frame = pl.DataFrame(
+        {
+            "label": [f"way {n}" for n in range(len(counts))],
+            "count": counts,
+            "share": [count / total for count in counts],
+            "of_year": of_year or [None] * len(counts),
+        },
+        schema_overrides={"count": pl.Float64, "of_year": pl.Float64},
+    )
+    return frame.with_columns(carried_over=pl.col("count") - pl.col("of_year"))
+
+
+@pytest.fixture(scope="module")
+def torture():
+    flow, cohort = kz.case_flow("2022-12"), kz.case_flow("2022-12", cohort=True)
+    return kz.charts.cases(attrition.origins(flow, cohort), "Torture", "Source: Form 1-M")
+
+
+def test_every_one_of_918_cases_is_a_mark_of_its_own(torture):
+    found = marks(torture)
+    assert len(found) == 918
+    assert len({(mark["x"], mark["y"]) for mark in found}) == 918
+    assert sum(mark["came"].startswith("carried over: 103") for mark in found) == 103
+    went = [mark["went"] for mark in found]
+    assert went.count("812 · 88.5 % terminated on rehabilitating grounds") == 812
+    assert went.count("10 · 1.1 % sent to court") == 10
+
+
+def test_case_chart_says_all_of_it_in_words(torture):
+    said = torture.to_dict()["description"]
+    assert said.startswith("Flow of 918 cases, 807 registered in the year and 111 carried over.")
+    assert "One mark is one case." in said
+    assert "sent to court: 10 (1.1 %)" in said
+    texts = " ".join(row["text"] for row in rows(torture) if "text" in row)
+    assert "○ 111\ncarried over" in texts
+    assert "No case: terminated on other grounds;" in texts
+
+
+def test_case_chart_is_drawn_within_its_frame(torture):
+    assert drawn(torture).count("<path") > 918
+    height = torture.to_dict()["height"]
+    for row in rows(torture):
+        assert 0 <= row["x"] <= 720, row
+        assert 0 <= row["y"] <= height, row
+        assert 0 <= row.get("end", 0) <= height + 0.01, row
+
+
+@pytest.mark.parametrize(
+    ("total", "per"), [(1, 1), (2000, 1), (2001, 2), (4001, 5), (20_000, 10), (247_786, 200)]
+)
+def test_above_2000_cases_a_mark_stands_for_a_stated_number(total, per):
+    chart = kz.charts.cases(split([total]), "Cases", "Source")
+    assert len(marks(chart)) == -(-total // per) <= 2000
+    said = chart.to_dict()["description"]
+    words = "One mark is one case." if per == 1 else f"One mark stands for {per} cases, or for"
+    assert words in said
+
+
+def test_a_group_smaller_than_a_mark_is_still_seen():
+    chart = kz.charts.cases(split([9990, 1]), "Cases", "Source")
+    assert len([mark for mark in marks(chart) if "way 1" in mark["went"]]) == 1
+    assert "< 0.1 %" in chart.to_dict()["description"]
+
+
+def test_unknown_origin_is_one_source():
+    chart = kz.charts.cases(split([5, 0, 2]), "Cases", "Source")
+    assert {mark["came"].split(":")[0] for mark in marks(chart)} == {"registered in the year"}
+    texts = [row["text"] for row in rows(chart) if "text" in row]
+    assert "● 7\ncases" in texts
+    assert "carried over" not in chart.to_dict()["description"]
+    assert "came" not in str(chart.to_dict()["layer"])
+
+
+def test_case_chart_without_cases_or_figures_is_a_sentence():
+    none = kz.charts.cases(split([0, 0]), "Cases", "Source")
+    unknown = kz.charts.cases(split([1]).with_columns(count=None), "Cases", "Source")
+    assert isinstance(none, Markdown)
+    assert none.data == "*Cases: nothing to draw, there was no case.*"
+    assert unknown.data == "*Cases: no picture, not every disposition is reported.*"
+
+
+def estimates() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "label": ["a", "b", "c"],
+            "estimate": [0.1, 0.2, None],
+            "lower": [0.05, None, None],
+            "upper": [0.2, None, None],
+        }
+    )
+
+
+def test_intervals_leave_out_what_is_not_reported_and_say_the_rest():
+    chart = kz.charts.intervals(estimates(), "Shares", "share", "Source")
+    assert chart.to_dict()["description"] == (
+        "Estimates with 95 % intervals. Shares. In share: a: 0.1 (0.05 to 0.2); b: 0.2."
+    )
+    assert [row["label"] for row in rows(chart)] == ["a", "b"]
+    assert "<path" in drawn(chart)
+
+
+def test_intervals_of_several_kinds_have_a_shape_each():
+    frame = estimates().with_columns(kind=pl.Series(["x", "y", "x"]))
+    encoded = kz.charts.intervals(frame, "Shares", "share", "Source").to_dict()
+    shapes = [layer["encoding"].get("shape") for layer in encoded["layer"]]
+    assert shapes[-1]["scale"] == {"domain": ["x", "y"], "range": ["circle", "diamond"]}
+
+
+def test_intervals_without_an_estimate_are_a_sentence():
+    none = kz.charts.intervals(estimates().tail(1), "Shares", "share", "Source")
+    assert none.data == "*Shares: nothing to draw, no figure is reported.*"
