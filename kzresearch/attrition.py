@@ -49,7 +49,7 @@ class Compared(NamedTuple):
 
     def notes(self) -> Markdown:
         """What was left out and why, one sentence each."""
-        return _markdown("\n\n".join(f"*{sentence}*" for sentence in self.left_out))
+        return captions.markdown("\n\n".join(f"*{sentence}*" for sentence in self.left_out))
 
 
 def origins(flow: pl.DataFrame, cohort: pl.DataFrame) -> pl.DataFrame:
@@ -75,7 +75,7 @@ def origins(flow: pl.DataFrame, cohort: pl.DataFrame) -> pl.DataFrame:
 
 def summary(flow: pl.DataFrame, cohort: pl.DataFrame) -> Markdown:
     """The case flow in a few sentences, as far as the source goes."""
-    return _markdown(" ".join(_sentences(flow, cohort)))
+    return captions.markdown(" ".join(_sentences(flow, cohort)))
 
 
 def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
@@ -239,7 +239,7 @@ def comparison_sentences(compared: pl.DataFrame) -> Markdown:
             for line in lines.to_dicts()
         ]
         said.append(f"- {label}: {'; '.join(parts)}.")
-    return _markdown("\n".join(said) or "*There is no offence to compare with.*")
+    return captions.markdown("\n".join(said) or "*There is no offence to compare with.*")
 
 
 def _risk(line: dict[str, Any]) -> str:
@@ -279,9 +279,11 @@ def double_counting_note(flow: pl.DataFrame) -> Markdown:
     """`double_counting` at its most, in a sentence."""
     moved = double_counting(flow)
     if moved.is_empty():
-        return _markdown("*The caseload is not reported or nought: there is no share to move.*")
+        return captions.markdown(
+            "*The caseload is not reported or nought: there is no share to move.*"
+        )
     most = moved.row(-1, named=True)
-    return _markdown(
+    return captions.markdown(
         f"Had every offence been terminated twice over, {number(most['terminated'])} offences would "
         f"stand behind the terminations and {number(most['gross_caseload'])} behind the caseload: "
         f"{percent(most['share_terminated'])} would be terminated on rehabilitating grounds and "
@@ -332,9 +334,3 @@ def _figure(line: dict[str, Any]) -> Figure:
         line.get("formula"),
         line.get("note"),
     )
-
-
-def _markdown(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    return Markdown(text)

@@ -52,8 +52,13 @@ def source_line(period: str, region: str) -> str:
 
 def heading(period: str, region: str, what: str) -> Markdown:
     """What a notebook is about, in one line, and a warning where the region's bounds changed."""
-    from IPython.display import Markdown
-
     line = f"**{title(period, region)}** · {what}"
     note = change_of_bounds(region, period)
-    return Markdown(f"{line}\n\n**Mind:** {note}." if note else line)
+    return markdown(f"{line}\n\n**Mind:** {note}." if note else line)
+
+
+def markdown(text: str) -> Markdown:
+    """Text that a notebook shows as prose."""
+    from IPython.display import Markdown
+
+    return Markdown(text)

@@ -297,7 +297,7 @@ class RegionalReport:
     def rates_table(self) -> tables.Table | Markdown:
         """`rated` as a table, the months in its headings; a sentence where there are no rates."""
         if self.no_rates:
-            return _markdown("*No table of rates: there is no population to take them of.*")
+            return captions.markdown("*No table of rates: there is no population to take them of.*")
         headings = {
             "label": "Region",
             "gross_caseload": "Gross caseload",
@@ -366,7 +366,7 @@ class RegionalReport:
         if len(missing):
             said = f"Not reported, so that there is no sum: {_and(missing['label'])}."
         elif some.is_empty():
-            return _markdown("**No case of this article was on the books of any region.**")
+            return captions.markdown("**No case of this article was on the books of any region.**")
         else:
             said = (
                 f"The {len(self.flow)} regions together had a **gross caseload of {total.text} "
@@ -376,19 +376,21 @@ class RegionalReport:
             said += f" The largest: {_listed(some.head(3), 'gross_caseload')}."
         if len(none):
             said += f" No case at all is counted in {_and(none['label'])}."
-        return _markdown(said)
+        return captions.markdown(said)
 
     def about_map(self) -> Markdown:
         """What the tiles are, or whose the boundaries are."""
-        return _markdown(f"*{self._outlines[1]}*")
+        return captions.markdown(f"*{self._outlines[1]}*")
 
     def unregistered(self) -> Markdown:
         """Regions with no offence registered, though cases were terminated there."""
         ended = "terminated_rehabilitating"
         found = _largest_first(self.counts.filter(pl.col(ended) > 0, registered=0), ended)
         if found.is_empty():
-            return _markdown("*No region has cases so terminated and no offence registered.*")
-        return _markdown(
+            return captions.markdown(
+                "*No region has cases so terminated and no offence registered.*"
+            )
+        return captions.markdown(
             f"**Nothing registered, yet cases terminated.** {len(found)} of {len(self.flow)} regions "
             "count no offence of this article as registered, and yet offences terminated on "
             f"rehabilitating grounds: {_listed(found, ended)}. Nought is what the terminations left "
@@ -398,7 +400,7 @@ class RegionalReport:
     def about_rates(self) -> Markdown:
         """The country's rate and what it is taken of, or why there is none."""
         if self.no_rates:
-            return _markdown(f"*No rates by population: {self.no_rates}.*")
+            return captions.markdown(f"*No rates by population: {self.no_rates}.*")
         rate, low, high = (
             self.country[f"rate_gross_caseload{limit}"].text for limit in ("", "_lower", "_upper")
         )
@@ -407,7 +409,7 @@ class RegionalReport:
             f" Regions were created in {year}: rates are of the {len(self.units)} units of before, "
             "each with what was split off it."
         )
-        return _markdown(
+        return captions.markdown(
             f"The country's gross caseload was **{rate} offences per {PER:,} inhabitants in "
             f"{self.length}** (95 % interval {low} to {high}): the gross caseload of "
             f"{captions.months(self.period)} over the mean population of {year}, "
@@ -420,10 +422,10 @@ class RegionalReport:
         count, ended = (self.country[n] for n in ("gross_caseload", "terminated_rehabilitating"))
         rate = self.country["rate_gross_caseload"]
         if not ended.value or not rate.value or not count.value:
-            return _markdown("*There is no rate that such repeats would move.*")
+            return captions.markdown("*There is no rate that such repeats would move.*")
         fewer = count.value - ended.value // 2
         least = rates.rate(fewer, self.population[COUNTRY].value, PER)
-        return _markdown(
+        return captions.markdown(
             f"Had every offence been terminated twice over, the gross caseload would be "
             f"{number(fewer)} instead of {count.text}, and the country's rate "
             f"{figures.estimate(least.estimate)} instead of {rate.text}; a region moves the more, the "
@@ -442,7 +444,7 @@ class RegionalReport:
         """Regions whose bounds changed in the year, each with what happened."""
         notes = {region: change_of_bounds(region, self.period) for region in sorted(self.flow)}
         lines = [f"- **{region_name(region)}**: {note}." for region, note in notes.items() if note]
-        return _markdown("\n".join(lines) or "*No region's bounds changed in the year.*")
+        return captions.markdown("\n".join(lines) or "*No region's bounds changed in the year.*")
 
 
 def _outlines() -> list[Boundaries]:
@@ -492,7 +494,7 @@ def _funnel(
 def _outside(funnel: Funnel, what: str, show: Callable[[float], str]) -> Markdown:
     """The pooled value, and which points lie beyond which limits, on which side."""
     if not funnel.centre:
-        return _markdown(f"*There are no {what} to compare.*")
+        return captions.markdown(f"*There are no {what} to compare.*")
     lines = [f"- All together: {show(funnel.centre)}."]
     for words in reversed(ZONES[1:]):
         found = _largest_first(funnel.points.filter(zone=words), "value", "label")
@@ -505,7 +507,7 @@ def _outside(funnel: Funnel, what: str, show: Callable[[float], str]) -> Markdow
         listed = f": {'; '.join(named)}" if named else ""
         many = f"{len(found)} of {len(funnel.points)}"
         lines.append(f"- {words.capitalize()}{only}, {many}{listed}.")
-    return _markdown("\n".join(lines))
+    return captions.markdown("\n".join(lines))
 
 
 def _ratio(part: pl.Series, whole: pl.Series) -> float:
@@ -557,9 +559,3 @@ def _span(name: str) -> pl.Expr:
 
 def _two(value: float) -> str:
     return f"{value:.2f}"
-
-
-def _markdown(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    return Markdown(text)

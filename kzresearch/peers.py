@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from kzresearch import charts, datasets, sources, tables
+from kzresearch import captions, charts, datasets, sources, tables
 from kzresearch.errors import unknown_value
 from kzresearch.figures import Cell, Figure
 
@@ -152,7 +152,7 @@ class Peers:
         """The country's score, rank and bounds in the year, in words; or that there is none."""
         index, own = INDICES[name], self._own(name)
         if not own:
-            return _markdown(self._missing(name))
+            return captions.markdown(self._missing(name))
         edition = f" (edition {self.year + 1})" if index.source == FREEDOM else ""
         said = (
             f"**{self.country}, {self.year}{edition}: {index.shown(own['value'])}** "
@@ -171,7 +171,7 @@ class Peers:
             )
         elif index.source == VDEM:
             said += " Its bounds are not at hand, so that close ranks say little."
-        return _markdown(f"{said} Scores at hand: {self._at_hand(name)}.")
+        return captions.markdown(f"{said} Scores at hand: {self._at_hand(name)}.")
 
     def _at_hand(self, name: str) -> str:
         found = self._of(name)
@@ -250,9 +250,3 @@ def among_peers(country: str, year: int) -> Peers:
     if country not in known:
         raise unknown_value("country", country, known)
     return Peers(country, year)
-
-
-def _markdown(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    return Markdown(text)

@@ -258,7 +258,7 @@ class People:
         from kzresearch import tables
 
         if not self._reported(units[-1]):
-            return _markdown(f"*{self.name}, {title}: not reported.*")
+            return captions.markdown(f"*{self.name}, {title}: not reported.*")
         names = [("all", "", "")]
         for group, columns in UNITS[units[0]][1].items():
             by = f"{group} ({PLACES[group]})" if group in PLACES else group
@@ -284,7 +284,7 @@ class People:
             ends["age_0_11"] = "0–11 or birth date unknown"
         found = [(words, self.figures[f"{unit}_{end}"].value) for end, words in ends.items()]
         if all(value is None for _, value in found):
-            return _markdown("")
+            return captions.markdown("")
         frame = pl.DataFrame(found, schema={"label": pl.String, "value": pl.Float64}, orient="row")
         title = f"{self.name}: {counted}, by {group} ({PLACES.get(group, section)})"
         return charts.bars(frame, title, counted, self.source_line)
@@ -467,10 +467,4 @@ def _said(one: Figure, singular: str, plural: str = "") -> str:
 
 def _listed(sentences: Iterator[str] | list[str]) -> Markdown:
     lines = "\n".join(f"- {sentence}" for sentence in sentences)
-    return _markdown(lines or "*No figure is reported that this would be about.*")
-
-
-def _markdown(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    return Markdown(text)
+    return captions.markdown(lines or "*No figure is reported that this would be about.*")

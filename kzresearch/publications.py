@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from great_tables import loc, style
 
-from kzresearch import datasets, flows, sources, tables
+from kzresearch import captions, datasets, flows, sources, tables
 from kzresearch.errors import KzresearchError, UnknownValueError
 from kzresearch.figures import Figure, number, origin, percent
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
@@ -188,7 +188,7 @@ class Trend:
             )
         notes = {change_of_bounds(self.region, f"{year}-12") for year in own["year"]} - {None}
         minded = "".join(f"\n\n**Mind:** {note}." for note in notes)
-        return _markdown("; ".join(parts) + "." + minded)
+        return captions.markdown("; ".join(parts) + "." + minded)
 
     def drawn(self) -> pl.DataFrame:
         """What `charts.timeline` draws: the region's figures whose period is known."""
@@ -217,7 +217,7 @@ class Trend:
             f"- **{letter}**, {_day(day)}: {what} (read at {address})."
             for letter, (day, what, address) in zip(LETTERS, BREAKS, strict=True)
         ]
-        return _markdown("\n".join(lines))
+        return captions.markdown("\n".join(lines))
 
     def comparability(self) -> Markdown:
         """Which figures cover no calendar year, and so must not be set beside those that do."""
@@ -233,8 +233,8 @@ class Trend:
                 verb = "covers" if found.height == 1 else "cover"
                 parts.append(f"{_plural(found.height, 'figure')} {verb} {length}{drawn}: {named}")
         if not parts:
-            return _markdown("Every figure covers a calendar year.")
-        return _markdown(
+            return captions.markdown("Every figure covers a calendar year.")
+        return captions.markdown(
             "Not to be set beside the figures of calendar years: "
             + "\n".join(f"\n- {one}." for one in parts)
         )
@@ -244,7 +244,7 @@ class Trend:
         whole = self.here.filter(_steady()).sort(pl.col("topic") != "", "year")
         groups = whole.group_by("source", "unit", "article", maintain_order=True)
         said = [self._change(group) for _, group in groups if group.height > 2]
-        return _markdown(
+        return captions.markdown(
             "\n\n".join(said)
             or "*No source has three calendar years in one unit, so no change is computed.*"
         )
@@ -282,7 +282,7 @@ class Trend:
         """Where sources disagree: both figures, both sources, and the reading, if there is one."""
         found = disagreements(self.rows)
         if found.is_empty():
-            return _markdown("*No two sources have different figures for the same period.*")
+            return captions.markdown("*No two sources have different figures for the same period.*")
         shown = [
             {
                 "period": row["period"],
@@ -645,9 +645,3 @@ def _signed(share: float) -> str:
 
 def _plural(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _markdown(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    return Markdown(text)

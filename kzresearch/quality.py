@@ -167,7 +167,7 @@ class DataQuality:
 
     def _nothing(self, title: str) -> Markdown:
         why = "; no workbook of this period is held" if self.workbooks.is_empty() else ""
-        return _markdown(f"*{title}: nothing to list{why}.*")
+        return captions.markdown(f"*{title}: nothing to list{why}.*")
 
     # identities
 
@@ -216,7 +216,7 @@ class DataQuality:
                 " *No workbook of this period is held. A test is made only where every figure that "
                 f"it needs is reported: {'; '.join(tested['description']) or 'nowhere'}.*"
             )
-        return _markdown(said)
+        return captions.markdown(said)
 
     def classes(self) -> Table | Markdown:
         """Hard identities by what they are about, and all together, with counts of tests."""
@@ -281,7 +281,7 @@ class DataQuality:
         )
         if defects:
             said += f" Of {defects:,} tests of known source defects {found:,} fail."
-        return _markdown(said)
+        return captions.markdown(said)
 
     def readings(self) -> Table | Markdown:
         """What two readings of the official columns require, and how often it fails."""
@@ -298,7 +298,7 @@ class DataQuality:
         """Why *registered* and *in proceedings* are net, in words."""
         (tests, inside), (_, beside) = self._reading(INSIDE[0]), self._reading(BESIDE[0])
         if not tests:
-            return _markdown(
+            return captions.markdown(
                 "*Whether the official columns are net cannot be tested for this period: not every "
                 "column that the test takes is reported.*"
             )
@@ -307,7 +307,7 @@ class DataQuality:
             if inside and not beside
             else ""
         )
-        return _markdown(
+        return captions.markdown(
             "Were offences terminated on rehabilitating grounds *inside* those in proceedings, they "
             f"could not outnumber them: they do in **{inside:,} of {tests:,}** rows. If they stand "
             "*beside* them, all else that ended or stopped a case must fit into those in proceedings: "
@@ -395,8 +395,8 @@ class DataQuality:
                 if self.workbooks.is_empty()
                 else "no publication at hand gives one count for exactly these months"
             )
-            return _markdown(f"*Cases of torture are not compared: {why}.*")
-        return _markdown(
+            return captions.markdown(f"*Cases of torture are not compared: {why}.*")
+        return captions.markdown(
             f"**{published.text} {published.unit}** of torture are published by {published.note}. "
             f"Ours, in offences: {', '.join(f'{label} **{one.text}**' for label, one in ours)}. "
             f"Nearest is the {min(apart, key=apart.__getitem__)}; which of them the publication "
@@ -408,10 +408,12 @@ class DataQuality:
         held, published = (self.figures[f"registered_{n}"] for n in ("in_workbooks", "published"))
         if held.value is None or published.value is None:
             what = "workbook" if held.value is None else "exact published total"
-            return _markdown(f"*Coverage cannot be stated: no {what} of this period is held.*")
+            return captions.markdown(
+                f"*Coverage cannot be stated: no {what} of this period is held.*"
+            )
         gross = self.ours["total"]["gross_registered"][1]
         net = f"gross, the workbooks alone have {gross.text}, so both are read as net"
-        return _markdown(
+        return captions.markdown(
             f"{self._held} hold **{held.text}** of the **{published.text}** offences registered in "
             f"the country according to {published.note}: **{self.figures['coverage'].text}** ({net}). "
             f"The other {self.figures['registered_not_covered'].text} are read as those of the "
@@ -439,7 +441,7 @@ class DataQuality:
         """What the files state of themselves, in words."""
         books, stating = self.workbooks, self._stating
         if books.is_empty():
-            return _markdown(
+            return captions.markdown(
                 "*No workbook of this period is held: its figures are transcribed from a "
                 "publication, and no cell can be named.*"
             )
@@ -449,7 +451,7 @@ class DataQuality:
             f"{region_name(region)} ({organ}, {region})"
             for region, organ in other.select("region", "organ_code").rows()
         )
-        return _markdown(
+        return captions.markdown(
             f"**{stating.height} of {books.height}** files state their period ({named}); for the "
             "others the list of sources does. Each file names its region in its title and by the "
             "code of the reporting organ, whose last two digits are those of the region's ISO code "
@@ -475,7 +477,7 @@ class DataQuality:
                 f" A workbook has {each:,} cells for figures, in {len(codebook.section_names())} "
                 f"sections; of all the workbooks' cells {blank:,} are blank."
             )
-        return _markdown(said)
+        return captions.markdown(said)
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
@@ -593,9 +595,3 @@ def _words(text: str) -> str:
 
 def _text(lines: list[dict[str, str]], *columns: str) -> pl.DataFrame:
     return pl.DataFrame(lines, schema=dict.fromkeys(columns, pl.String))
-
-
-def _markdown(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    return Markdown(text)

@@ -119,7 +119,7 @@ class PeriodReport:
 
     def summary(self) -> Markdown:
         """The report in a few sentences, as far as the source goes."""
-        return _markdown(" ".join(self._sentences()))
+        return captions.markdown(" ".join(self._sentences()))
 
     def _sentences(self) -> Iterator[str]:
         named = self.figures
@@ -178,7 +178,7 @@ class PeriodReport:
 
     def consistency_notes(self) -> Markdown:
         """`consistency()` as a list to read."""
-        return _markdown("\n".join(f"- {sentence}" for sentence in self.consistency()))
+        return captions.markdown("\n".join(f"- {sentence}" for sentence in self.consistency()))
 
     @property
     def sources(self) -> list[str]:
@@ -324,8 +324,10 @@ class PeriodReport:
         columns += tuple(f"article_{step.name}" for step in flows.OUTCOMES if step.measure)
         lacking = [FLOW[name] for name in columns if self.figures[name].value is None]
         if not lacking:
-            return _markdown("The source reports every column of the form that is needed here.")
-        return _markdown(f"Not reported, which is not nought: {'; '.join(lacking)}.")
+            return captions.markdown(
+                "The source reports every column of the form that is needed here."
+            )
+        return captions.markdown(f"Not reported, which is not nought: {'; '.join(lacking)}.")
 
     def outcomes(self) -> pl.DataFrame:
         """The outcomes that are reported and not nought, largest first; all, where none is."""
@@ -436,12 +438,6 @@ def period_report(period: str, region: str = COUNTRY, article: str | int = "146"
         raise unknown_value("article", article, articles)
     datasets.check_reported(period, region, article)
     return PeriodReport(period, region, str(article))
-
-
-def _markdown(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    return Markdown(text)
 
 
 def _plural(value: float, one: str, many: str) -> str:
