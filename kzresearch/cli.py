@@ -116,7 +116,7 @@ def check(files: tuple[Path, ...], period: str | None) -> None:
     from kzresearch.form_1m.reader import read_form_1m
 
     frame = read_form_1m(list(files), period)
-    checked, failing = accounting.check_form_1m(frame), accounting.failures(frame)
+    checked, failing = accounting.examine(frame)
     for line in checked.filter(pl.col("fails") > 0).iter_rows(named=True):
         click.echo(
             f"{line['status']} {line['identity']}: {line['fails']} of {line['tests']} fail, "

@@ -172,11 +172,15 @@ class DataQuality:
     # identities
 
     @cached_property
+    def _examined(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return accounting.examine(self.frame, hypotheses=True)
+
+    @cached_property
     def checked(self) -> pl.DataFrame:
         """`check_form_1m`, false hypotheses included, in words and with each identity's `class`."""
         name = pl.col("identity")
         fits = [pl.when(name.str.contains(f"^{start}")).then(pl.lit(of)) for start, of in CLASSES]
-        found = accounting.check_form_1m(self.frame, hypotheses=True)
+        found, _ = self._examined
         description = pl.col("description").map_elements(_words, return_dtype=pl.String)
         return found.with_columns(description, pl.coalesce(fits).alias("class"))
 
@@ -184,7 +188,7 @@ class DataQuality:
     def failing(self) -> pl.DataFrame:
         """`failures` of hard identities and source defects, with their `status` and `kind`."""
         known = self.checked.select("identity", "status", "kind")
-        found = accounting.failures(self.frame, hypotheses=True)
+        _, found = self._examined
         return found.join(
             known.filter(pl.col("status") != "not_an_identity"),
             on="identity",

@@ -72,32 +72,7 @@ def check_form_1m(frame: pl.DataFrame, hypotheses: bool = False) -> pl.DataFrame
     >>> checked.filter(identity="V2:R1").select("tests", "fails", "max_difference").row(0)
     (620, 3, 1.0)
     """
-    plan = _plan(hypotheses)
-    difference = (pl.col("left") - pl.col("right")).abs()
-    counts = [
-        _results(plan, report)
-        .group_by("identity")
-        .agg(
-            tests=pl.len(),
-            nonzero=((pl.col("left") != 0) | (pl.col("right") != 0)).sum(),
-            holds=pl.col("fails").not_().sum(),
-            fails=pl.col("fails").sum(),
-            workbooks_failing=pl.col("fails").any().cast(pl.Int64),
-            max_difference=difference.filter("fails").max() / _SCALE,
-        )
-        for report in _reports(plan, frame)
-    ]
-    total = (
-        pl.concat(counts)
-        .group_by("identity")
-        .agg(
-            pl.col("tests", "nonzero", "holds", "fails", "workbooks_failing").sum().cast(pl.Int64),
-            pl.col("max_difference").max(),
-        )
-    )
-    return plan.identities.join(
-        total, on="identity", how="left", maintain_order="left"
-    ).with_columns(pl.selectors.numeric().fill_null(0))
+    return examine(frame, hypotheses)[0]
 
 
 def failures(frame: pl.DataFrame, hypotheses: bool = False) -> pl.DataFrame:
@@ -114,13 +89,20 @@ def failures(frame: pl.DataFrame, hypotheses: bool = False) -> pl.DataFrame:
 
     Source: as `check_form_1m`.
     """
+    return examine(frame, hypotheses)[1]
+
+
+def examine(frame: pl.DataFrame, hypotheses: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What `check_form_1m` and `failures` give, the tests made once for both."""
     plan = _plan(hypotheses)
     cells = pl.concat_list(pl.struct("workbook", "cell"))
     if "cells" in frame.columns:  # a sum of regions lists the cells of all of them
         cells = pl.when(pl.col("workbook").is_null()).then("cells").otherwise(cells)
-    found = []
+    counts, found = [], []
     for report in _reports(plan, frame):
-        failing = _results(plan, report).filter("fails").sort("test")
+        results = _results(plan, report)
+        counts.append(_counts(results))
+        failing = results.filter("fails").sort("test")
         entered = (
             failing.select("test")
             .join(plan.parts, on="test")
@@ -134,8 +116,17 @@ def failures(frame: pl.DataFrame, hypotheses: bool = False) -> pl.DataFrame:
             .agg(pl.col("cells").filter(pl.col("cells").struct.field("workbook").is_not_null()))
             .join(failing, on="test", maintain_order="left")
         )
+    total = (
+        pl.concat(counts)
+        .group_by("identity")
+        .agg(
+            pl.col("tests", "nonzero", "holds", "fails", "workbooks_failing").sum().cast(pl.Int64),
+            pl.col("max_difference").max(),
+        )
+    )
+    checked = plan.identities.join(total, on="identity", how="left", maintain_order="left")
     sides = pl.col("left", "right") / _SCALE
-    return (
+    failed = (
         pl.concat(found)
         .with_columns(sides, difference=(pl.col("left") - pl.col("right")) / _SCALE)
         .sort("test", "period", "region")
@@ -143,6 +134,20 @@ def failures(frame: pl.DataFrame, hypotheses: bool = False) -> pl.DataFrame:
             *("identity", "period", "region", "row", "measure"),
             *("left", "right", "difference", "cells"),
         )
+    )
+    return checked.with_columns(pl.selectors.numeric().fill_null(0)), failed
+
+
+def _counts(results: pl.DataFrame) -> pl.DataFrame:
+    """Tests of one report, by identity."""
+    difference = (pl.col("left") - pl.col("right")).abs()
+    return results.group_by("identity").agg(
+        tests=pl.len(),
+        nonzero=((pl.col("left") != 0) | (pl.col("right") != 0)).sum(),
+        holds=pl.col("fails").not_().sum(),
+        fails=pl.col("fails").sum(),
+        workbooks_failing=pl.col("fails").any().cast(pl.Int64),
+        max_difference=difference.filter("fails").max() / _SCALE,
     )
 
 
