@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from kzresearch import captions, datasets, flows
+from kzresearch import captions, datasets, figures, flows
 from kzresearch.errors import UnknownValueError
-from kzresearch.figures import Cell, Figure, estimate, number, percent, with_limits
+from kzresearch.figures import (
+    NOT_DEFINED,
+    Cell,
+    Figure,
+    estimate,
+    number,
+    percent,
+    with_limits,
+)
 from kzresearch.form_1m import codebook
 from kzresearch.rates import Interval, proportion, relative_risk
 from kzresearch.regions import COUNTRY
@@ -22,10 +31,10 @@ COMPARED = ("terminated_rehabilitating", "sent_to_court")
 """The dispositions whose shares are set side by side."""
 
 MILITARY = "18"
-"""The chapter of military offences, most of which bodies file whose workbooks are not held."""
+"""The chapter of military offences."""
 
 REPEATED = (0, 0.05, 0.1, 0.25, 0.5)
-"""Parts of the terminations that may be repeats; a half is every offence terminated twice."""
+"""Parts of the terminations taken to be repeats; a half is every offence terminated twice."""
 
 SHARE = "share of the gross caseload"
 SHARE_OF_YEAR = "share of those registered in the year (gross)"
@@ -83,7 +92,7 @@ def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
     gross = counts["gross_caseload"]
     outcomes = flow.filter(pl.col("kind") == "outcome", pl.col("count") > 0)
     if gross == 0:
-        yield "No case of this article was on the books."
+        yield "No case of this article was on the books of the bodies whose workbooks are held."
         return
     if gross is None:
         said = [f"{number(line['count'])} {line['label']}" for line in outcomes.to_dicts()]
@@ -97,10 +106,11 @@ def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
         f"{number(line['count'])} {line['label']} ({percent(line['share'])})"
         for line in outcomes.sort("count", descending=True).to_dicts()
     ]
+    cases = "1 case** was" if gross == 1 else f"{number(gross)} cases** were"
     yield (
-        f"**{number(gross)} cases** were on the books, {number(counts['gross_registered'])} of them "
-        f"registered in the year and {number(counts['gross_carried_over'])} carried over. "
-        f"What became of them: **{said[0]}**{''.join(f'; {one}' for one in said[1:])}."
+        f"**{cases} on the books: {number(counts['gross_registered'])} registered in the year and "
+        f"{number(counts['gross_carried_over'])} carried over. What became of them: "
+        f"**{said[0]}**{''.join(f'; {one}' for one in said[1:])}."
     )
     note = flow.filter(step="gross_caseload")["note"].item()
     if note:
@@ -110,13 +120,24 @@ def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
     if base:
         ended, court = (of_year[name] for name in COMPARED)
         yield (
-            f"Of the {number(base)} registered in the year itself, {number(ended['count'])} "
-            f"({percent(ended['share'])}) were terminated on rehabilitating grounds and "
-            f"{number(court['count'])} ({percent(court['share'])}) sent to court within it."
+            f"Of the {number(base)} registered in the year itself, terminated on rehabilitating "
+            f"grounds within it: {number(ended['count'])} ({percent(ended['share'])}); sent to court "
+            f"within it: {number(court['count'])} ({percent(court['share'])})."
         )
-    yield (
-        f"The official *registered* is net: it says {number(counts['registered'])}, because the "
-        "terminations on rehabilitating grounds have left it."
+        if ended["count"]:
+            yield (
+                f"The official *registered* is net: it says {number(counts['registered'])}, because "
+                "these terminations have left it."
+            )
+
+
+def military_note(article: str | int) -> Markdown:
+    """A caution where the article is one of the military chapter; empty elsewhere."""
+    if _chapter(datasets.row_of(article)) != MILITARY:
+        return captions.markdown("")
+    return captions.markdown(
+        f"**Mind:** chapter {MILITARY} is military offences, and military bodies file workbooks of "
+        "their own, which are not held: what is counted here is only what other bodies recorded."
     )
 
 
@@ -139,7 +160,7 @@ def comparison(
     chapter or `total`.
     """
     own = datasets.row_of(article)
-    if not own.startswith("article:"):
+    if not re.fullmatch("article:[^:]+", own):
         raise UnknownValueError(f"{article} is no article: only an article is compared with others")
     flow_of = {own: flows.flow_figures(period, region, own)}
     left_out = []
@@ -156,12 +177,13 @@ def comparison(
 def comparable(compare: str) -> list[str]:
     """The rows that a text names, as `comparison` takes it; UnknownValueError for another name."""
     names = [name.strip() for name in compare.split(",") if name.strip()]
-    rows = [datasets.row_of(name) for name in names]
+    try:
+        rows = [datasets.row_of(name) for name in names]
+    except UnknownValueError as error:
+        raise UnknownValueError(f"compare: {error}") from None
     for name, row in zip(names, rows, strict=True):
-        if row != "total" and not row.startswith(("article:", "chapter:")):
-            raise UnknownValueError(
-                f"{name} cannot be compared with; name articles, chapters or total"
-            )
+        if row != "total" and not re.fullmatch("(article|chapter):[^:]+", row):
+            raise UnknownValueError(f"compare: {name} is no article, chapter or total; name these")
     return list(dict.fromkeys(rows))
 
 
@@ -169,18 +191,18 @@ def _found(period: str, region: str, own: str, row: str) -> tuple[_Flow | None, 
     """The flow of a row to set beside the article's, or why it is not, in a sentence."""
     name = _name(row)
     if row == own:
-        return None, f"{name} is not compared with itself."
+        return None, f"No comparison of {name} with itself."
     if MILITARY in (_chapter(own), _chapter(row)):
         return None, (
-            f"{_name(own)} is not compared with {name}: most offences of chapter {MILITARY} are "
-            "filed by military bodies, whose workbooks are not held."
+            f"No comparison of {_name(own)} with {name}: chapter {MILITARY} is military offences, and "
+            "military bodies file workbooks of their own, which are not held."
         )
     try:
         found = flows.flow_figures(period, region, row)
     except UnknownValueError:
-        return None, f"{name} is not compared: {period} reports nothing on it."
+        return None, f"No comparison with {name}: {period} reports nothing on it."
     if found[1]["pending"].value is None:
-        return None, f"{name} is not compared: its gross caseload is not reported for {period}."
+        return None, f"No comparison with {name}: its gross caseload is not reported for {period}."
     return found, None
 
 
@@ -190,7 +212,7 @@ def _chapter(row: str) -> str | None:
 
 
 def _name(row: str) -> str:
-    return "All offences" if row == "total" else captions.row_name(row)
+    return "all offences" if row == "total" else captions.row_name(row)
 
 
 def _compared(own: str, row: str, flow_of: dict[str, _Flow]) -> Iterator[dict[str, Any]]:
@@ -198,7 +220,8 @@ def _compared(own: str, row: str, flow_of: dict[str, _Flow]) -> Iterator[dict[st
     own_bases, own_steps = flow_of[own]
     gross, own_gross = bases["gross_caseload"][1], own_bases["gross_caseload"][1]
     words = {step.name: step.label for step in flows.OUTCOMES}
-    holds_own = row in ("total", f"chapter:{_chapter(own)}")
+    # an article of no chapter (000, 001) is not among all offences either
+    holds_own = _chapter(own) is not None and row in ("total", f"chapter:{_chapter(own)}")
     for name in COMPARED:
         one, its_own = steps[name], own_steps[name]
         cases, total = one.value, gross.value
@@ -235,35 +258,38 @@ def comparison_sentences(compared: pl.DataFrame) -> Markdown:
     said = []
     for (label,), lines in others.group_by("label", maintain_order=True):
         parts = [
-            f"{line['kind']} {percent(line['share'])}, the relative risk {_risk(line)}"
+            f"{line['kind']} {percent(line['share']) if line['share'] is not None else NOT_DEFINED}, "
+            f"the relative risk {_risk(line)}"
             for line in lines.to_dicts()
         ]
-        said.append(f"- {label}: {'; '.join(parts)}.")
+        said.append(f"- {str(label)[0].upper()}{str(label)[1:]}: {'; '.join(parts)}.")
     return captions.markdown("\n".join(said) or "*There is no offence to compare with.*")
 
 
 def _risk(line: dict[str, Any]) -> str:
     if line["relative_risk"] is None:
-        return "not defined"
-    limits = [line["risk_lower"], line["risk_upper"]]
-    span = "" if None in limits else f" (95 % interval {' to '.join(map(estimate, limits))})"
-    return f"{estimate(line['relative_risk'])}{span}"
+        return NOT_DEFINED
+    lower, upper = estimate(line["risk_lower"]), estimate(line["risk_upper"])
+    return f"{estimate(line['relative_risk'])} (95 % interval {lower} to {upper})"
 
 
 def double_counting(flow: pl.DataFrame) -> pl.DataFrame:
     """How far the shares move if some of the terminations were repeats of one offence.
 
     A termination that a prosecutor quashes may be followed by another of the same offence, and be
-    counted again; the form does not show how often. `REPEATED` are the parts of the terminations
-    assumed to be repeats: d of them leave both the terminations and the gross caseload.
+    counted again; the form does not show how often. With d of the T terminations repeats, the share
+    terminated is (T − d) / (G − d) and the share sent to court C / (G − d), G the gross caseload.
+    `REPEATED` are the parts of T assumed to be repeats. It is an illustration, not a bound: an
+    offence may be terminated more than twice, or be pending again.
 
     Returns one row per part: `repeated` (share of 1), `repeats` (d), `terminated`, `gross_caseload`
-    (offences), `share_terminated`, `share_sent_to_court` (of the gross caseload); no row where the
-    caseload is not reported or 0.
+    (offences), `share_terminated`, `share_sent_to_court`; no row where the caseload is not reported
+    or nothing was terminated.
     """
     counts = dict(flow.select("step", "count").iter_rows())
     gross, ended = counts["gross_caseload"], counts["terminated_rehabilitating"]
-    parts = pl.DataFrame({"repeated": REPEATED if gross else []}, schema={"repeated": pl.Float64})
+    given = REPEATED if gross and ended else []
+    parts = pl.DataFrame({"repeated": given}, schema={"repeated": pl.Float64})
     repeats = (pl.col("repeated") * (ended or 0)).floor()
     return parts.with_columns(
         repeats=repeats,
@@ -279,15 +305,33 @@ def double_counting_note(flow: pl.DataFrame) -> Markdown:
     """`double_counting` at its most, in a sentence."""
     moved = double_counting(flow)
     if moved.is_empty():
-        return captions.markdown(
-            "*The caseload is not reported or nought: there is no share to move.*"
-        )
+        return captions.markdown("")
     most = moved.row(-1, named=True)
     return captions.markdown(
-        f"Had every offence been terminated twice over, {number(most['terminated'])} offences would "
-        f"stand behind the terminations and {number(most['gross_caseload'])} behind the caseload: "
-        f"{percent(most['share_terminated'])} would be terminated on rehabilitating grounds and "
+        f"Were half of the terminations repeats, {number(most['terminated'])} would stand behind "
+        f"them and {number(most['gross_caseload'])} behind the caseload: "
+        f"{percent(most['share_terminated'])} terminated on rehabilitating grounds, "
         f"{percent(most['share_sent_to_court'])} sent to court."
+    )
+
+
+def reopened_note(period: str, region: str, article: str | int) -> Markdown:
+    """What the form itself has on cases taken up again, in a sentence."""
+    row = datasets.row_of(article)
+    frame = datasets.load_form_1m(period, region, ["R1", "PRIL5", "PRIL6"], row=row)
+    wide = [
+        figures.figure(frame, section, row, "term_expired_or_reopened", flows.OFFENCES).value
+        for section in ("PRIL5", "PRIL6")
+    ]
+    narrow = figures.figure(frame, "R1", row, "term_expired", flows.OFFENCES).value
+    known = [value for value in wide if value is not None]
+    if narrow is None or not known:
+        return captions.markdown("*On cases taken up again this source has nothing.*")
+    return captions.markdown(
+        "What the form has on cases taken up again is one column of its appendices (PRIL5, PRIL6), "
+        f"offences whose term expired or whose decision a prosecutor quashed: {number(sum(known))}, "
+        f"against {number(narrow)} whose term expired in section 1. It does not say how many were "
+        "then terminated a second time."
     )
 
 

@@ -33,6 +33,11 @@ def row_name(row: str) -> str:
     return str(codebook.row_names().row(by_predicate=pl.col("row") == row, named=True)["name"])
 
 
+def article_name(article: str | int) -> str:
+    """`Article 146. Torture`."""
+    return row_name(datasets.row_of(article))
+
+
 def source_line(period: str, region: str) -> str:
     """Where the form's figures come from, for below a chart or a table."""
     held = datasets.coverage().filter(pl.col("period") == period)

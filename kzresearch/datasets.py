@@ -126,6 +126,11 @@ def check_reported(period: str, region: str | None, article: str | int) -> None:
         )
 
 
+def check_article(article: str | int) -> None:
+    """Refuse what is no article of the Criminal Code in the form."""
+    _known("article", str(article), _articles())
+
+
 def check_period(period: str) -> None:
     """Refuse a period of which no figure is held."""
     _known("period", period, coverage()["period"].unique().sort())

@@ -12,6 +12,8 @@ import polars as pl
 from kzresearch.errors import KzresearchError
 
 NOT_REPORTED = "not reported"
+NOT_DEFINED = "not defined"
+"""What is shown of a share of nothing, though all that it needs is reported."""
 LEAST = 0.0005
 """The least share that one decimal of a percent shows."""
 
@@ -115,7 +117,7 @@ def with_limits(
     made = {}
     for suffix, value in zip(("", "_lower", "_upper"), found, strict=True):
         digits = None if value is None else float(f"{value:.6g}")
-        shown = None
+        shown = NOT_DEFINED if all(one.value is not None for one in parts) else None
         if digits is not None:
             shown = percent(digits) if unit.startswith("share") else estimate(digits)
         limit = {"": None, "_lower": "lower", "_upper": "upper"}[suffix]

@@ -1,19 +1,4 @@
-"""Where the cases went: caseload, dispositions and what is pending, each with its cells.
-
-The official *in proceedings* and *registered* are net of offences terminated on rehabilitating
-grounds, so those terminations are added to reach the gross caseload, of which every share here is
-taken:
-
-    gross caseload   = in proceedings + terminated on rehabilitating grounds      (R1)
-    gross registered = registered + terminated on rehabilitating grounds          (R1, R1-1)
-    pending          = in proceedings − completed − interrupted − term expired
-                       − transferred off the register − time-barred
-    completed        = sent to court + terminated on other grounds
-
-An interval is about the process that brought the count about, not about sampling: the count itself
-is complete. Were offences that a prosecutor revived and an investigator terminated again counted
-twice, the terminations would be too many; the figures cannot show how many.
-"""
+"""Where the cases went: caseload, dispositions and what is pending, each with its cells."""
 
 from __future__ import annotations
 
@@ -126,9 +111,22 @@ def case_flow(
 ) -> pl.DataFrame:
     """Where the cases of an article (or row: `total`, `chapter:3`) went in a period.
 
+    The official *in proceedings* and *registered* are net of offences terminated on rehabilitating
+    grounds, so those terminations are added to reach the gross caseload, of which shares are taken:
+
+        gross caseload   = in proceedings + terminated on rehabilitating grounds      (R1)
+        gross registered = registered + terminated on rehabilitating grounds          (R1, R1-1)
+        carried over     = gross caseload − gross registered; net: in proceedings − registered
+        pending          = in proceedings − completed − interrupted − term expired
+                           − transferred off the register − time-barred
+        completed        = sent to court + terminated on other grounds
+
+    An interval is about the process that brought the count about, not about sampling: the count is
+    complete (see `rates`, with the references; `attrition.double_counting` for repeats in it).
+
     Returns one row per step, in offences: `step`, `label`, `kind` (base, outcome or part),
     `part_of`, `count` (null where not reported), `share` of the gross caseload with its 95 % Wilson
-    interval (`lower`, `upper`; of bases and parts null), `cells` (list of `{workbook, cell}`),
+    interval (`lower`, `upper`; null for bases), `cells` (list of `{workbook, cell}`),
     `sources`, `formula` and `note`. The rows of kind outcome add up to the row `gross_caseload`;
     where they do not, its `note` says so. What only a publication reports, in words that fit more
     than one disposition, is an outcome too, where there is such a figure. `cohort=True` follows the
@@ -159,8 +157,13 @@ def flow_figures(
     steps = {step.name: found(step.measure) for step in ALL if step.measure}
     steps["completed"] = found("completed")
     bases = _bases(found, cohort=cohort)
-    steps["pending"] = (bases["net_caseload"][1] - figures.total([steps[n] for n in LEFT])).named(
-        "net caseload − completed − interrupted − term expired − transferred − time-barred"
+    pending = bases["net_caseload"][1] - figures.total([steps[n] for n in LEFT])
+    if pending.value is not None and pending.value < 0:
+        left = figures.number(-pending.value)
+        pending = replace(pending, value=None, note=f"{left} more left the caseload than it held")
+    steps["pending"] = replace(
+        pending,
+        formula="net caseload − completed − interrupted − term expired − transferred − time-barred",
     )
     label, gross = bases["gross_caseload"]
     bases["gross_caseload"] = label, _checked(gross, [steps[one.name] for one in OUTCOMES])
@@ -199,7 +202,9 @@ def _checked(gross: Figure, outcomes: list[Figure]) -> Figure:
         return replace(gross, note="not reported, so the outcomes have no base")
     added = figures.total(outcomes)
     if added.value is None:
-        return replace(gross, note="not every outcome is reported")
+        pending = outcomes[-1].note
+        why = f"the source differs: {pending}" if pending else "not every outcome is reported"
+        return replace(gross, note=why)
     if added.value != gross.value:
         return replace(gross, note=f"the outcomes add up to {added.text}: the source differs")
     return gross
@@ -212,9 +217,9 @@ def _frame(bases: dict[str, tuple[str, Figure]], steps: dict[str, Figure]) -> pl
     for kind, group in (("outcome", [*OUTCOMES, *unspecified]), ("part", PARTS)):
         for step in group:
             one = steps[step.name]
-            share = UNDEFINED
-            if kind == "outcome" and gross is not None and one.value is not None:
-                share = proportion(one.value, gross)
+            # a source that has a part above the whole gives no share of it
+            within = gross is not None and one.value is not None and one.value <= gross
+            share = proportion(one.value, gross) if within else UNDEFINED
             lines.append(_line(step.name, step.label, kind, step.part_of, one, share))
     return pl.DataFrame(lines, schema=SCHEMA)
 

@@ -74,9 +74,9 @@ def _check_values(values: dict[str, Any]) -> None:
     from kzresearch import attrition, geography, peers, publications
 
     checks: dict[tuple[str, ...], Callable[..., object]] = {
+        ("article",): datasets.check_article,
         ("period", "region", "article"): datasets.check_reported,
         ("period",): datasets.check_period,
-        ("article",): datasets.row_of,
         ("compare",): attrition.comparable,
         ("period", "article", "map"): geography.regional_report,
         ("country", "year"): peers.among_peers,

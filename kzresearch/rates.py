@@ -135,41 +135,63 @@ def relative_risk(
     control_total: float | None,
     level: float = 0.95,
 ) -> Interval:
-    """The ratio of two shares, (a / n) / (c / m), with its interval on the log scale.
+    """The ratio of two shares, (a / n) / (c / m), with its score interval.
 
-    exp(ln RR ∓ z √(1/a − 1/n + 1/c − 1/m)), SciPy's `contingency.relative_risk`. Both totals are
-    complete counts: the interval is about the two processes, not about sampling (see the module).
+    The limits are the ratios θ at which Pearson's χ², with the two shares fitted under
+    p₁ = θ p₂, equals the quantile of χ² with one degree of freedom:
+    (a/n − θ c/m)² / (p₁ (1 − p₁) / n + θ² p₂ (1 − p₂) / m). Other than the usual interval on the
+    log scale it is right where a share is 0 or 1. Both totals are complete counts: the interval is
+    about the two processes, not about sampling (see the module).
 
-    Returns `Interval(estimate, lower, upper)`. The formula knows no zeros, so:
-
-    - no case among the exposed: estimate 0, lower 0, upper None (not defined);
-    - no case among the controls: estimate and upper `math.inf`, lower None;
-    - no case in either, a total of 0, or a figure of None: all None;
-    - nothing but cases in both: estimate 1, limits None (the formula's width of 0 is not certainty).
-
-    A record takes no infinite value: write `inf` there as null and in words.
+    Returns `Interval(estimate, lower, upper)`: with no case among the exposed estimate and lower
+    are 0; with none among the controls estimate and upper are `math.inf`, which a record takes as
+    null; with none in either, a total of 0, or a figure of None, all are None.
 
     Raises `MeasureError` as `proportion` does.
 
-    References: Katz, Baptista, Azen and Pike (1978), Biometrics 34, 469–474.
+    References: Koopman (1984), Biometrics 40, 513–517; Miettinen and Nurminen (1985), Stat. Med. 4,
+    213–226.
 
-    >>> [round(value, 2) for value in relative_risk(45, 411, 73, 411)]
-    [0.62, 0.44, 0.87]
+    >>> [round(value, 2) for value in relative_risk(36, 40, 16, 80)]
+    [4.5, 2.94, 7.15]
     """
-    from scipy.stats import contingency
+    from scipy import optimize, stats
 
     _tails(level)
     a, n = _part("exposed_cases", exposed_cases), _part("exposed_total", exposed_total)
     c, m = _part("control_cases", control_cases), _part("control_total", control_total)
     _check_within(a, n)
     _check_within(c, m)
-    if a is None or c is None or not n or not m:
+    if a is None or c is None or not n or not m or not a + c:
         return UNDEFINED
-    found = contingency.relative_risk(a, n, c, m)
-    if a == n and c == m:
-        return Interval(1.0, None, None)
-    values = (found.relative_risk, *found.confidence_interval(level))
-    return Interval(*(None if math.isnan(value) else float(value) for value in values))
+    chi2 = float(stats.chi2.ppf(level, 1))
+
+    def excess(log: float) -> float:
+        """How far χ² at the ratio exp(log) lies above its quantile."""
+        ratio = math.exp(log)
+        square, line = ratio * (n + m), ratio * (n + c) + a + m
+        root = math.sqrt(max(line * line - 4 * square * (a + c), 0))
+        second = 2 * (a + c) / (line + root)  # the root of the likelihood that is a share
+        first = min(ratio * second, 1)
+        variance = first * (1 - first) / n + ratio * ratio * second * (1 - second) / m
+        gap = a / n - ratio * c / m
+        if math.isclose(a / n, ratio * c / m, rel_tol=1e-12):  # the estimate itself
+            return -chi2
+        return gap * gap / variance - chi2 if variance > 0 else math.inf
+
+    def limit(start: float, step: float) -> float:
+        """The ratio at which χ² reaches its quantile, on the way from where it is below it."""
+        while excess(start + step) < 0:
+            start += step
+        return math.exp(optimize.brentq(excess, start, start + step, xtol=1e-12))
+
+    estimate = a / n / (c / m) if c else math.inf
+    middle = math.log(estimate) if a and c else 0
+    return Interval(
+        estimate,
+        limit(middle if c else 25, -0.5) if a else 0.0,
+        limit(middle if a else -25, 0.5) if c else math.inf,
+    )
 
 
 def with_share(

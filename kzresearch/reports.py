@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from kzresearch import captions, datasets, figures, flows
+from kzresearch import attrition, captions, datasets, figures, flows
 from kzresearch.errors import unknown_value
 from kzresearch.figures import Figure
 from kzresearch.form_1m import codebook
@@ -135,9 +135,14 @@ class PeriodReport:
             if named[f"registered_{s}"].value is not None
         ]
         where = region_name(self.region)
+        held = len(named["offences_registered"].cells)
+        who = f"the workbooks of {held} regions have" if held > 1 else "the region's workbook has"
+        net = "net of terminations on rehabilitating grounds"
+        if not self.from_workbooks:
+            who, net = "the press report has", f"read as {net}, as in the form of 2022"
         yield (
-            f"In {self.months}, **{named['offences_registered'].text} offences** were registered in "
-            f"{where}, net of terminations on rehabilitating grounds: {', '.join(gravity)}."
+            f"For {where}, {self.months}, {who} **{named['offences_registered'].text} registered "
+            f"offences**, {net}: {', '.join(gravity)}."
         )
         article = self.article_name.removeprefix(f"Article {self.article}. ")
         yield (
@@ -161,7 +166,7 @@ class PeriodReport:
         if gross.value:
             yield f"The **gross caseload was {gross.text}**: {'; '.join(ended)}."
         elif gross.value == 0:
-            yield "No case of this article was on the books."
+            yield "No case of this article is counted."
         elif ended:
             if completed.value is not None:
                 ended.insert(0, f"{completed.text} completed")
@@ -170,6 +175,8 @@ class PeriodReport:
             yield "What became of its cases is not reported."
         if at_least.value:
             yield f"At least {at_least.text} cases were on the books, as concluded below."
+        if caution := attrition.military_note(self.article).data:
+            yield caution
         yield (
             f"Freedom in the World {self.period[:4]} rates Kazakhstan "
             f"{named['freedom_in_the_world_status'].text}, "
@@ -388,7 +395,7 @@ class PeriodReport:
         other = named["article_terminated_non_rehabilitating"]
         outcome = named.get("article_with_reported_outcome")
         if named["article_gross_caseload"].value == 0:
-            yield "No case of this article was on the books."
+            yield "No case of this article is counted."
             return
         if other.value is not None and completed.value is not None:
             holds = "as it should be" if (court + other).value == completed.value else "unequal"

@@ -113,6 +113,9 @@ def _scrub(executed: Json, notebook: Notebook) -> None:
                 output["evalue"] = _without_paths(output["evalue"])
             elif output["output_type"] == "stream":
                 output["text"] = _without_paths(output["text"])
+            else:
+                data = output["data"]
+                data |= {k: _without_paths(v) for k, v in data.items() if isinstance(v, str)}
 
 
 def _without_paths(text: str) -> str:

@@ -12,7 +12,7 @@ import polars as pl
 from great_tables import GT, html, loc, style
 from IPython.display import Markdown
 
-from kzresearch.figures import Cell, estimate, number, origin, percent
+from kzresearch.figures import NOT_DEFINED, Cell, estimate, number, origin, percent
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,17 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
     return table(shown, title, source, headings, numbers=["count", "share", "interval"])
 
 
-def comparison(frame: pl.DataFrame, title: str, source: str) -> Table:
+def comparison(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
     """Shares of several offences side by side: the frame of `attrition.comparison`."""
+    if not frame["share"].count():
+        return Markdown(f"*{title}: no table, there is no share to set side by side.*")
     shown = frame.select(
         "label",
         "kind",
         pl.format("{} of {}", _shown("cases", number), _shown("gross_caseload", number)).alias(
             "of"
         ),
-        share=_shown("share", percent),
+        share=_shown("share", percent, null=NOT_DEFINED),
         interval=_limits("lower", "upper", percent),
         risk=_shown("relative_risk", estimate, null=""),
         limits=_limits("risk_lower", "risk_upper", estimate),
@@ -120,8 +122,10 @@ def comparison(frame: pl.DataFrame, title: str, source: str) -> Table:
     return table(shown, title, source, headings, [*headings][2:])
 
 
-def double_counting(frame: pl.DataFrame, title: str, source: str) -> Table:
+def double_counting(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
     """How far shares move under double counting: the frame of `attrition.double_counting`."""
+    if frame.is_empty():
+        return Markdown(f"*{title}: no table, no termination is reported that could be one.*")
     shown = frame.select(
         _shown("repeated", percent),
         *(_shown(name, number) for name in ("repeats", "terminated", "gross_caseload")),

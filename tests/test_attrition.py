@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 import kzresearch as kz
-from kzresearch import attrition, flows
+from kzresearch import attrition, flows, tables
 from kzresearch.errors import UnknownValueError
 from kzresearch.figures import Figure, estimate, origin, percent, with_limits
 
@@ -57,10 +57,16 @@ def test_origins_are_null_where_the_year_has_more_than_all():
 
 def test_summary_says_what_became_of_all_cases(torture):
     said = attrition.summary(*torture).data
-    assert "**918 cases** were on the books, 807 of them registered in the year" in said
+    assert (
+        "**918 cases** were on the books: 807 registered in the year and 111 carried over." in said
+    )
     assert "**812 terminated on rehabilitating grounds (88.5 %)**; 81 pending (8.8 %)" in said
     assert "10 sent to court (1.1 %)" in said
-    assert "Of the 807 registered in the year itself, 709 (87.9 %)" in said
+    assert (
+        "Of the 807 registered in the year itself, terminated on rehabilitating grounds within"
+        in said
+    )
+    assert "within it: 709 (87.9 %); sent to court within it: 4 (0.5 %)." in said
     assert "The official *registered* is net: it says 98" in said
 
 
@@ -73,7 +79,8 @@ def test_summary_of_a_press_report_says_what_is_missing(press):
 
 def test_summary_of_no_case_and_of_dispositions_that_do_not_add_up():
     none = flow_of({"gross_caseload": 0, "pending": 0, "registered": 0})
-    assert attrition.summary(none, none).data == "No case of this article was on the books."
+    said = "No case of this article was on the books of the bodies whose workbooks are held."
+    assert attrition.summary(none, none).data == said
     odd = flow_of(
         {
             "gross_caseload": 5,
@@ -116,12 +123,35 @@ def test_all_offences_are_shown_whole_but_compared_without_the_article():
         assert line["relative_risk"] == pytest.approx((10 / 918) / others)
 
 
+def test_article_outside_all_offences_is_not_taken_out_of_them():
+    frame = attrition.comparison("2022-12", article="001", others="total").frame
+    (line,) = frame.filter(row="total", disposition="terminated_rehabilitating").to_dicts()
+    assert line["relative_risk"] == pytest.approx((17825 / 19528) / (66419 / 247786))
+
+
+def test_only_an_article_is_compared():
+    with pytest.raises(UnknownValueError, match="total is no article: only an article is"):
+        attrition.comparison("2022-12", article="total")
+
+
+def test_military_articles_have_a_caution():
+    assert "which are not held" in attrition.military_note("437").data
+    assert not attrition.military_note("146").data
+
+
+def test_what_the_form_has_on_cases_taken_up_again():
+    said = attrition.reopened_note("2022-12", "KZ", "146").data
+    assert "quashed: 22, against 1 whose term expired" in said
+    assert "nothing" in attrition.reopened_note("2021-02", "KZ", "146").data
+
+
 def test_infinite_and_undefined_risks_are_null():
     # no case of article 414 went to court, and none of article 150 was on the books
     frame = attrition.comparison("2022-12", others="414,150").frame
     (infinite,) = frame.filter(row="article:414", disposition="sent_to_court").to_dicts()
     assert (infinite["cases"], infinite["share"]) == (0, 0)
     assert infinite["relative_risk"] is infinite["risk_upper"] is None
+    assert infinite["risk_lower"] > 0
     empty = frame.filter(row="article:150")
     assert empty["gross_caseload"].to_list() == [0, 0]
     assert empty["share"].null_count() == empty["relative_risk"].null_count() == 2
@@ -132,15 +162,23 @@ def test_infinite_and_undefined_risks_are_null():
 @pytest.mark.parametrize(
     ("where", "others", "sentence"),
     [
-        (("2022-12", "KZ", "146"), "146", "Article 146. Torture is not compared with itself."),
+        (("2022-12", "KZ", "146"), "146", "No comparison of Article 146. Torture with itself."),
         (
             ("2022-12", "KZ", "146"),
             "451",
-            "filed by military bodies, whose workbooks are not held.",
+            "military bodies file workbooks of their own, which are not held.",
         ),
-        (("2022-12", "KZ", "451"), "146", "Article 451. Excess of power is not compared with Art"),
-        (("2021-02", "KZ", "146"), "362", "is not compared: 2021-02 reports nothing on it."),
-        (("2021-02", "KZ", "146"), "total", "All offences is not compared: its gross caseload is"),
+        (
+            ("2022-12", "KZ", "451"),
+            "146",
+            "No comparison of Article 451. Excess of power with Article 146.",
+        ),
+        (("2021-02", "KZ", "146"), "362", "official authority: 2021-02 reports nothing on it."),
+        (
+            ("2021-02", "KZ", "146"),
+            "total",
+            "No comparison with all offences: its gross caseload is not",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_left_out_with_a_sentence(where, others, sentence):
@@ -163,7 +201,8 @@ def test_nothing_to_compare_with_is_no_error():
     [
         ("1466", "unknown article '1466'"),
         ("chapter:99", "unknown row 'chapter:99'"),
-        ("severity:grave", "severity:grave cannot be compared with; name articles, chapters or"),
+        ("severity:grave", "compare: severity:grave is no article, chapter or total; name these"),
+        ("article:188:apartments", "is no article, chapter or total"),
     ],
 )
 def test_unknown_offences_to_compare_with_are_refused(others, message):
@@ -180,8 +219,7 @@ def test_double_counting_moves_terminations_and_caseload_alike(torture):
     assert last["share_terminated"] == pytest.approx(406 / 512)
     assert last["share_sent_to_court"] == pytest.approx(10 / 512)
     note = attrition.double_counting_note(torture[0]).data
-    assert "406 offences would stand behind the terminations and 512 behind the caseload" in note
-    assert "79.3 %" in note
+    assert "406 would stand behind them and 512 behind the caseload: 79.3 %" in note
 
 
 def test_double_counting_of_an_odd_number_and_of_none(press):
@@ -189,7 +227,11 @@ def test_double_counting_of_an_odd_number_and_of_none(press):
     assert attrition.double_counting(flow)["terminated"].to_list() == [3, 3, 3, 3, 2]
     for none in (press[0], flow_of({**dict.fromkeys(attrition.COMPARED, 0), "gross_caseload": 0})):
         assert attrition.double_counting(none).is_empty()
-        assert "no share to move" in attrition.double_counting_note(none).data
+        assert not attrition.double_counting_note(none).data
+        assert (
+            "no termination is reported"
+            in tables.double_counting(attrition.double_counting(none), "T", "s").data
+        )
 
 
 def test_recorded_figures_have_names_units_and_cells(torture):
@@ -255,7 +297,9 @@ def test_with_limits_and_origin():
     found = with_limits("rate", (1 / 3, None, 0.5), "per 100,000", [one, one], "x / y")
     assert found["rate"].value == 0.333333
     assert found["rate_lower"].value is None
-    assert found["rate_lower"].text == "not reported"
+    assert found["rate_lower"].text == "not defined"
+    unknown = with_limits("rate", (None,) * 3, "ratio", [one, Figure(None, "offences")], "x / y")
+    assert unknown["rate"].text == "not reported"
     assert found["rate_upper"].cells == one.cells
     assert found["rate"].note is None
     assert origin([]) == ""

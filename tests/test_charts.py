@@ -92,7 +92,8 @@ def test_unknown_origin_is_one_source():
     chart = kz.charts.cases(split([5, 0, 2]), "Cases", "Source")
     assert {mark["came"].split(":")[0] for mark in marks(chart)} == {"registered in the year"}
     texts = [row["text"] for row in rows(chart) if "text" in row]
-    assert "● 7\ncases" in texts
+    assert "● 7\nin all" in texts
+    assert any("not told apart by the source" in text for text in texts)
     assert "carried over" not in chart.to_dict()["description"]
     assert "came" not in str(chart.to_dict()["layer"])
 

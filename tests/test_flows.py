@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import kzresearch as kz
+from kzresearch import datasets
 from kzresearch.form_1m import codebook
 
 
@@ -126,3 +127,29 @@ def test_function_is_not_hidden_by_a_module():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "['charts', 'tables']"
+
+
+def test_parts_have_shares_of_the_gross_caseload_too():
+    flow = kz.case_flow("2022-12")
+    (line,) = flow.filter(step="sent_to_court_investigation").to_dicts()
+    assert line["share"] == pytest.approx(10 / 918)
+    assert line["lower"] < line["share"] < line["upper"]
+    assert flow.filter(kind="base")["share"].null_count() == 6
+
+
+def test_more_cases_out_than_in_are_said_and_not_drawn(monkeypatch):
+    whole = datasets.load_form_1m
+
+    def broken(*args, **filters):
+        frame = whole(*args, **filters)
+        more = pl.when(pl.col("measure") == "interrupted").then(pl.col("value") + 200)
+        return frame.with_columns(value=more.otherwise("value"))
+
+    monkeypatch.setattr(datasets, "load_form_1m", broken)
+    flow = kz.case_flow("2022-12", "KZ-75")
+    (pending,) = flow.filter(step="pending").to_dicts()
+    assert pending["count"] is pending["share"] is None
+    assert pending["note"] == "183 more left the caseload than it held"
+    note = flow.filter(step="gross_caseload")["note"].item()
+    assert note == "the source differs: 183 more left the caseload than it held"
+    assert flow.filter(step="interrupted")["share"].item() is None

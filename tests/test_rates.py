@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from kzresearch import rates
 from kzresearch.errors import KzresearchError, UnknownValueError
@@ -238,8 +238,13 @@ def test_numbers_of_no_rate_are_refused(numbers, said):
 # relative risk
 
 
+def test_relative_risk_of_the_published_example():
+    # Koopman (1984): 36 of 40 against 16 of 80
+    assert rates.relative_risk(36, 40, 16, 80) == pytest.approx((4.5, 2.94, 7.15), abs=5e-3)
+
+
 @pytest.mark.parametrize(
-    ("table", "published"),
+    ("table", "log_scale"),
     [
         # Moore, McCabe and Craig, Introduction to the Practice of Statistics, 9th ed., example 8.18
         ((45, 411, 73, 411), (0.6164, 0.4364, 0.8707)),
@@ -247,24 +252,56 @@ def test_numbers_of_no_rate_are_refused(numbers, said):
         ((27, 122, 44, 487), (2.4495, 1.5837, 3.7887)),
     ],
 )
-def test_relative_risk_of_published_examples(table, published):
-    assert rates.relative_risk(*table) == pytest.approx(published, abs=5e-5)
+def test_relative_risk_is_near_the_log_scale_interval_of_published_examples(table, log_scale):
+    assert rates.relative_risk(*table) == pytest.approx(log_scale, rel=0.02)
+
+
+@given(parts(), parts())
+def test_limits_of_a_relative_risk_are_where_the_test_statistic_reaches_its_quantile(one, other):
+    (a, n), (c, m) = one, other
+    if not (n and m and a + c):
+        return
+    found = rates.relative_risk(a, n, c, m)
+    for ratio in (found.lower, found.upper):
+        if 1e-6 < ratio < 1e6:
+            # fitted by brute force, not by the closed form
+            shares = np.linspace(0, min(1, 1 / ratio), 200_001)[1:-1]
+            likelihood = (
+                special.xlogy(a, ratio * shares)
+                + special.xlog1py(n - a, -ratio * shares)
+                + special.xlogy(c, shares)
+                + special.xlog1py(m - c, -shares)
+            )
+            second = shares[np.nanargmax(likelihood)]
+            first = ratio * second
+            variance = first * (1 - first) / n + ratio**2 * second * (1 - second) / m
+            chi2 = (a / n - ratio * c / m) ** 2 / variance
+            assert chi2 == pytest.approx(stats.chi2.ppf(0.95, 1), rel=0.05)
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "estimate"),
     [
-        ((0, 10, 3, 10), (0, 0, None)),
-        ((3, 10, 0, 10), (math.inf, None, math.inf)),
-        ((0, 10, 0, 10), NONE),
-        ((10, 10, 10, 10), (1, None, None)),
-        ((0, 0, 3, 10), NONE),
-        ((3, 10, 0, 0), NONE),
-        ((None, 10, 3, 10), NONE),
+        ((0, 10, 3, 10), 0),
+        ((3, 10, 0, 10), math.inf),
+        ((10, 10, 10, 10), 1),
+        ((36, 37, 4, 4), 36 / 37),
     ],
 )
-def test_relative_risk_of_zeros(table, said):
-    assert rates.relative_risk(*table) == said
+def test_relative_risk_at_the_edges_is_as_uncertain_as_its_numbers(table, estimate):
+    found = rates.relative_risk(*table)
+    assert found.estimate == estimate
+    assert found.lower <= found.estimate <= found.upper
+    assert (found.lower == 0) == (table[0] == 0)
+    assert (found.upper == math.inf) == (table[2] == 0)
+    assert found.upper - found.lower > 0.3
+
+
+@pytest.mark.parametrize(
+    "table", [(0, 10, 0, 10), (0, 0, 3, 10), (3, 10, 0, 0), (None, 10, 3, 10), (3, 10, None, 10)]
+)
+def test_relative_risk_of_nothing_is_not_defined(table):
+    assert rates.relative_risk(*table) == NONE
 
 
 @given(parts(), parts())

@@ -117,8 +117,8 @@ def test_consistency_notes_of_the_year():
 
 def test_summary_is_the_press_report():
     assert kz.period_report("2021-02").summary().data == (
-        "In January–February 2021, **32,270 offences** were registered in Kazakhstan, net of "
-        "terminations on rehabilitating grounds: 459 especially grave, 7,607 grave, 14,281 of "
+        "For Kazakhstan, January–February 2021, the press report has **32,270 registered offences**, "
+        "read as net of terminations on rehabilitating grounds, as in the form of 2022: 459 especially grave, 7,607 grave, 14,281 of "
         "medium gravity, 5,491 of minor gravity. 366 of them fall under chapter 3, **88 under "
         "article 146** (Torture). Under this article the source counts 50 grave or especially "
         "grave, 4 against women, 1 against minors. On those against women and minors: The report "
@@ -130,8 +130,18 @@ def test_summary_is_the_press_report():
     )
 
 
+def test_summary_says_whose_workbooks_are_meant():
+    said = kz.period_report("2022-12").summary().data
+    assert "the workbooks of 20 regions have **155,200 registered offences**, net of" in said
+    assert "military bodies file workbooks of their own, which are not held" in (
+        kz.period_report("2022-12", article="437").summary().data
+    )
+    region = kz.period_report("2022-12", "KZ-75").summary().data
+    assert "For Almaty, January–December 2022, the region's workbook has **" in region
+
+
 def test_summary_says_what_is_nought_and_what_is_not_reported():
-    assert "No case of this article was on the books." in (
+    assert "No case of this article is counted." in (
         kz.period_report("2022-12", "KZ-62").summary().data
     )
     assert "What became of its cases is not reported." in (

@@ -61,6 +61,8 @@ def cases(
     groups = _groups(frame.filter(pl.col("count") > 0), origins, per)
     none = frame.filter(pl.col("count") == 0)["label"].to_list()
     below = [f"No case: {'; '.join(none)}."] if none else []
+    if len(origins) == 1:
+        below.append("Which of them were registered in the year is not told apart by the source.")
     below = [line for text in [*below, _scale(per)] for line in textwrap.wrap(text, 110)]
     bottom = groups[-1].top + groups[-1].height + GAP
     height = bottom + LINE * len(below)
@@ -208,7 +210,7 @@ def _words(
         last, thickness = places[origin, len(groups) - 1]
         mark = "●" if origin == "of_year" else "○"
         count = number(sum(group.parts[origin] for group in groups))
-        said = textwrap.wrap(ORIGINS[origin] if len(origins) > 1 else "cases", 14)
+        said = textwrap.wrap(ORIGINS[origin] if len(origins) > 1 else "in all", 14)
         left.append(((first + last + thickness) / 2, "\n".join([f"{mark} {count}", *said])))
     right = [(group.top + group.height / 2, group.words) for group in groups]
     last_lines = [(bottom + LINE * (index + 0.5), text) for index, text in enumerate(below)]

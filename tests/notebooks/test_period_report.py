@@ -237,7 +237,7 @@ def test_article_without_any_case_says_so_instead_of_drawing_nothing(tmp_path):
     (path,) = (tmp_path / "out").glob("*.html")
     page = path.read_text(encoding="utf-8")
     assert "nothing to draw, every figure is nought." in page
-    assert "No case of this article was on the books." in page
+    assert "No case of this article is counted." in page
     assert "Split off from Karaganda Region on 2022-06-08" in page
     assert "military, transport and central bodies file their own" in page
 
