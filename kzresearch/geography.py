@@ -7,24 +7,26 @@ mean population of its year:
 
 It is not scaled to a year where the period is shorter, since part of the caseload was carried over.
 In a year in which regions were created, rates are of the 17 units of before: a region that reports
-half a year has no rate that could be compared.
+part of the year has no rate that could be compared.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from kzresearch import captions, datasets, figures, flows, rates, sources, tables
-from kzresearch.errors import SourceError, unknown_value
-from kzresearch.figures import Cell, Figure, number, percent
+from kzresearch import captions, datasets, figures, flows, funnels, rates, sources, tables
+from kzresearch.boundaries import SOURCE as BOUNDARIES
+from kzresearch.boundaries import Boundaries, load_boundaries
+from kzresearch.errors import unknown_value
+from kzresearch.figures import Cell, Figure, estimate, number
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
+from kzresearch.funnels import Funnel, both, listed
 from kzresearch.population import SERIES, SERIES_SOURCE
 from kzresearch.regions import (
     COUNTRY,
@@ -39,10 +41,7 @@ if TYPE_CHECKING:
     from IPython.display import Markdown
 
 MAPS = ["tiles", "boundaries"]
-BOUNDARIES = "geokz"
 PER = 100_000
-LEVELS = (0.95, 0.998)
-ZONES = ["within the limits", *(f"outside the {level * 100:g} % limits" for level in LEVELS)]
 STEPS = {
     "gross_caseload": "Gross caseload",
     "gross_registered": "Gross registered",
@@ -53,22 +52,7 @@ STEPS = {
 }
 """What is counted of each region, in offences."""
 RECORDED = ("gross_caseload", "registered", "terminated_rehabilitating")
-
-
-class Boundaries(NamedTuple):
-    """Outlines of regions: TopoJSON, the name of the object in it, and whom to credit."""
-
-    topology: dict[str, Any]
-    feature: str
-    credit: str
-
-
-class Funnel(NamedTuple):
-    """A funnel plot: points (`label`, `size`, `value`, `zone`), limits by size, the pooled value."""
-
-    points: pl.DataFrame
-    limits: pl.DataFrame
-    centre: float
+LIMITS = ("", "_lower", "_upper")
 
 
 def regional_report(period: str, article: str, map: str = "tiles") -> RegionalReport:  # noqa: A002
@@ -82,9 +66,7 @@ def regional_report(period: str, article: str, map: str = "tiles") -> RegionalRe
     if map not in MAPS:
         raise unknown_value("map", map, MAPS)
     datasets.check_reported(period, None, article)
-    if map == "boundaries":
-        _outlines()
-    return RegionalReport(period, article, map)
+    return RegionalReport(period, article, load_boundaries() if map == "boundaries" else ())
 
 
 @dataclass(frozen=True)
@@ -93,7 +75,7 @@ class RegionalReport:
 
     period: str
     article: str
-    map: str = "tiles"
+    outlines: tuple[Boundaries, ...] = ()
 
     @cached_property
     def flow(self) -> dict[str, dict[str, Figure]]:
@@ -107,7 +89,7 @@ class RegionalReport:
                 bases, steps = flows.flow_figures(self.period, region, self.article)
                 named = {name: bases[name][1] if name in bases else steps[name] for name in STEPS}
             bounds = change_of_bounds(region, self.period)
-            found[region] = {n: replace(one, note=one.note or bounds) for n, one in named.items()}
+            found[region] = {n: _noted(one, bounds) for n, one in named.items()}
         return found
 
     @cached_property
@@ -131,154 +113,156 @@ class RegionalReport:
         return frame.select("region", value, regions=pl.concat_list("region"))
 
     @cached_property
-    def units(self) -> pl.DataFrame:
-        """A row per unit that rates are of, the highest first.
+    def rated(self) -> pl.DataFrame:
+        """A row for the country, then for each unit that rates are of, the highest first.
 
         Columns `region`, `regions` (that it consists of), `label`, `gross_caseload`, `population`,
-        and per 100,000 `rate` and `shrunken_rate`, each with `_lower` and `_upper`.
+        and per 100,000 `rate` and `shrunken_rate`, each with `_lower` and `_upper`, and the prior
+        of the latter; the country's rate is not shrunken.
         """
-        people = [(unit, one.value) for unit, one in self.population.items()]
-        schema = {"region": pl.String, "population": pl.Float64}
-        frame = (
-            self._by_unit(self.counts, "gross_caseload")
-            .join(pl.DataFrame(people, schema=schema, orient="row"), on="region", how="left")
-            .with_columns(label=pl.col("regions").map_elements(_unit_name, return_dtype=pl.String))
+        counts = self.counts.select("region", "gross_caseload")
+        total = {"region": COUNTRY, "gross_caseload": self.country["gross_caseload"].value}
+        frame = self._by_unit(
+            pl.concat([counts, pl.DataFrame(total, counts.schema)]), "gross_caseload"
+        )
+        people = [self._people(unit).value for unit in frame["region"]]
+        frame = frame.with_columns(
+            pl.Series("population", people, pl.Float64),
+            label=pl.col("regions").map_elements(_unit_name, return_dtype=pl.String),
         )
         frame = rates.with_rate(frame, "gross_caseload", "population", per=PER)
-        frame = rates.shrunken_rates(frame, "gross_caseload", "population", per=PER)
-        return _largest_first(frame.drop("rate_months", "shrunken_rate_months"), "rate")
+        units = frame.filter(pl.col("region") != COUNTRY)
+        units = rates.shrunken_rates(units, "gross_caseload", "population", per=PER)
+        parts = [frame.filter(region=COUNTRY), _largest_first(units, "rate")]
+        return pl.concat(parts, how="diagonal")
+
+    @cached_property
+    def units(self) -> pl.DataFrame:
+        """`rated` without the country."""
+        return self.rated.filter(pl.col("region") != COUNTRY)
 
     @cached_property
     def no_rates(self) -> str | None:
         """Why there are no rates, in words; None where there are."""
+        year = int(self.period[:4])
         try:
-            known = self._means["population"].count()
+            known = any(one.value for one in self.population.values())
         except rates.MeasureError as error:
             return str(error)
-        year = int(self.period[:4])
         return None if known else f"no population of both 1 January {year} and {year + 1} is held"
 
     @cached_property
-    def _means(self) -> pl.DataFrame:
-        table = datasets.load_population()
-        means = rates.mean_population(table, self.period, SERIES, area="total")
-        return self._by_unit(means, "population")
-
-    @cached_property
     def population(self) -> dict[str, Figure]:
-        """Unit, and the country → mean population with the cells of both days."""
-        if self.no_rates:
-            return {}
-        days = [date(int(self.period[:4]) + later, 1, 1) for later in (0, 1)]
-        table = datasets.load_population().filter(
-            pl.col("date").is_in(days), series=SERIES, sex="total", area="total"
-        )
+        """Unit, and the country → mean population with the cells of both days.
+
+        Raises `MeasureError` as `rates.mean_population` does.
+        """
+        table, year = datasets.load_population(), int(self.period[:4])
+        means = rates.mean_population(table, self.period, SERIES, area="total")
+        days = [date(year, 1, 1), date(year + 1, 1, 1)]
+        held = table.filter(pl.col("date").is_in(days), series=SERIES, sex="total", area="total")
         found = {}
-        for unit, mean, parts in self._means.iter_rows():
-            lines = table.filter(pl.col("region").is_in(parts)).select("workbook", "cell").rows()
-            cells = tuple(Cell(*line) for line in lines)
-            found[unit] = Figure(mean, "persons", cells, (SERIES_SOURCE,))
+        for unit, mean, parts in self._by_unit(means, "population").iter_rows():
+            cells = held.filter(pl.col("region").is_in(parts)).select("workbook", "cell")
+            found[unit] = Figure(
+                mean, "persons", (*map(Cell._make, cells.rows()),), (SERIES_SOURCE,)
+            )
         return found
+
+    def _people(self, unit: str) -> Figure:
+        nobody = Figure(None, "persons")
+        return nobody if self.no_rates else self.population.get(unit, nobody)
 
     @cached_property
     def country(self) -> dict[str, Figure]:
-        """The regions together: `STEPS`, and the rate of the gross caseload with its limits."""
+        """The regions together: `STEPS`."""
         formula = f"sum of {len(self.flow)} regions"
-        found = {
+        return {
             name: figures.total([of[name] for of in self.flow.values()]).named(formula)
             for name in STEPS
         }
-        return found | self._rate("rate_gross_caseload", found["gross_caseload"], COUNTRY)
+
+    @cached_property
+    def rates(self) -> dict[str, Figure]:
+        """Rates of `rated` by the names they are recorded under, each with its limits.
+
+        Those of a unit of several regions have a note that names them.
+        """
+        mean, shape = self.units.select("prior_mean", "prior_shape").row(0)
+        year = self.period[:4]
+        shrunken = "the rate of all units together: they differ by no more than chance"
+        if shape:
+            size = f"{shape / mean * PER:.6g} + mean population of {year}"
+            shrunken = f"({shape:.6g} + gross caseload) / ({size}): gamma–Poisson over all units"
+        formulas = {
+            "rate": f"gross caseload / mean population of {year}, exact Poisson limits",
+            "shrunken_rate": shrunken,
+        }
+        found: dict[str, Figure] = {}
+        unit = f"offences per {PER:,} inhabitants, {self.length}"
+        flow = self.flow | {COUNTRY: self.country}
+        for line in self.rated.sort("region").iter_rows(named=True):
+            parts = [flow[part]["gross_caseload"] for part in line["regions"]]
+            taken_from = [figures.total(parts), self._people(line["region"])]
+            territory = f"of {line['label']}" if len(parts) > 1 else None
+            for name in formulas if line["region"] != COUNTRY else ["rate"]:
+                limits = rates.Interval(*(line[f"{name}{limit}"] for limit in LIMITS))
+                recorded = f"{name}_gross_caseload{_code(line['region'])}"
+                of = figures.with_limits(recorded, limits, unit, taken_from, formulas[name])
+                found |= {n: _noted(one, territory) for n, one in of.items()}
+        return found
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
-        """What is recorded: of the country, of each region as it reports, and each unit's rate."""
-        found = {n: one for n, one in self.country.items() if n not in list(STEPS)[1:]}
+        """What is recorded: gross caseload of the country, each region as it reports, `rates`."""
+        found = {"gross_caseload": self.country["gross_caseload"]}
         for region, of in self.flow.items():
-            found |= {f"{name}_{_code(region)}": of[name] for name in RECORDED}
-        for unit, parts in self.units.sort("region").select("region", "regions").iter_rows():
-            count = figures.total([self.flow[region]["gross_caseload"] for region in parts])
-            found |= self._rate(f"rate_gross_caseload_{_code(unit)}", count, unit)
-        return found
-
-    def _rate(self, name: str, count: Figure, unit: str) -> dict[str, Figure]:
-        people = self.population.get(unit, Figure(None, "persons"))
-        return figures.with_limits(
-            name,
-            rates.rate(count.value, people.value, PER),
-            f"offences per {PER:,} inhabitants, {self.length}",
-            [count, people],
-            f"gross caseload / mean population of {self.period[:4]}, exact Poisson limits",
-        )
+            found |= {f"{name}{_code(region)}": of[name] for name in RECORDED}
+        return found | self.rates
 
     # what charts and tables show
 
     def places(self, name: str) -> pl.DataFrame:
-        """Regions with their tiles and a `value`: a column of `counts`, or each unit's `rate`."""
-        frame = self.units if name == "rate" else self.counts
+        """Regions, their tiles and a `value`, as `shown`: of `counts`, or each unit's `rate`."""
+        frame, show = (self.units, estimate) if name == "rate" else (self.counts, number)
         tiles = load_regions().select("region", "tile_row", "tile_column")
-        return frame.select("region", "label", value=name).join(tiles, on="region", how="left")
+        return (
+            frame.with_columns(shown=_text(name, show))
+            .select("region", "label", "shown", value=name)
+            .join(tiles, on="region", how="left")
+        )
 
     def boundaries(self, places: pl.DataFrame) -> Boundaries | None:
         """Outlines of just these regions, matched by ISO code; None for tiles."""
         wanted = set(places["region"])
-        return next((one for one in self._outlines[0] if _codes(one) == wanted), None)
-
-    @cached_property
-    def _outlines(self) -> tuple[list[Boundaries], str]:
-        """The outlines asked for, and what to mind of the map."""
-        same = "every tile is one region, all of one size, about where the region lies"
-        if self.map == "tiles":
-            return [], f"The map is the project's own: {same}."
-        found = _outlines()
-        credit = found[0].credit
-        return found, f"{credit}; simplified. How large a region is says nothing of its figure."
-
-    @cached_property
-    def rated(self) -> pl.DataFrame:
-        """The country, then `units`; the country's rate is not shrunken."""
-        names = ("rate", "rate_lower", "rate_upper")
-        of = [self.country[n.replace("rate", "rate_gross_caseload")].value for n in names]
-        people = self.population.get(COUNTRY, Figure(None, "persons")).value
-        country = {
-            "label": "Kazakhstan",
-            "gross_caseload": self.country["gross_caseload"].value,
-            "population": people,
-        } | dict(zip(names, of, strict=True))
-        schema = {name: self.units.schema[name] for name in country}
-        return pl.concat([pl.DataFrame([country], schema=schema), self.units], how="diagonal")
+        return next((one for one in self.outlines if one.regions() == wanted), None)
 
     def intervals(self) -> pl.DataFrame:
         """`rated` for `charts.intervals`: rates as recorded, and shrunken."""
         kinds = {"rate": "as recorded, exact interval", "shrunken_rate": "shrunken"}
         parts = [
-            self.rated.with_row_index().select(
-                "index",
+            self.rated.select(
                 "label",
                 kind=pl.lit(kind),
-                estimate=name,
-                lower=f"{name}_lower",
-                upper=f"{name}_upper",
+                estimate=rate,
+                lower=f"{rate}_lower",
+                upper=f"{rate}_upper",
             )
-            for name, kind in kinds.items()
+            for rate, kind in kinds.items()
         ]
-        return pl.concat(parts).sort("index", maintain_order=True).drop("index")
+        return pl.concat(parts)
 
     def funnel_of_rates(self) -> Funnel:
         """Rates by population, and limits around the rate of all units together."""
         known = self.units.filter(pl.col("rate").is_not_null())
-        pooled = _ratio(known["gross_caseload"], known["population"]) * PER
-        points = known.select("label", size="population", value="rate")
-        return _funnel(points, pooled, lambda n: rates.funnel_limits(n, pooled, LEVELS, PER), PER)
+        known = known.select("label", size="population", count="gross_caseload")
+        return funnels.of_rates(known, PER)
 
     def funnel_of_shares(self) -> Funnel:
         """Shares terminated on rehabilitating grounds, by gross caseload, of reporting regions."""
         known = self.counts.filter(pl.col("gross_caseload") > 0)
-        cases, ended = known["gross_caseload"], known["terminated_rehabilitating"]
-        pooled = _ratio(ended, cases)
-        points = known.select("label", size="gross_caseload", value=ended / cases)
-        return _funnel(
-            points, pooled, lambda n: rates.funnel_limits_of_shares(n, pooled, LEVELS), 1
+        return funnels.of_shares(
+            known.select("label", size="gross_caseload", count="terminated_rehabilitating")
         )
 
     def counts_table(self) -> tables.Table:
@@ -307,13 +291,13 @@ class RegionalReport:
             "shrunken_rate": f"Shrunken rate, {self.length}",
             "shrunken_limits": "95 % interval of it",
         }
-        shown = self.rated.with_columns(pl.col("population").round(0)).select(
+        shown = self.rated.select(
             "label",
             _text("gross_caseload"),
-            _text("population"),
-            _text("rate", _two),
+            _text("population", lambda mean: number(round(mean))),
+            _text("rate", estimate),
             _span("rate").alias("limits"),
-            _text("shrunken_rate", _two, "–"),
+            _text("shrunken_rate", estimate, "–"),
             _span("shrunken_rate").alias("shrunken_limits"),
         )
         title = f"{self.article_name}: gross caseload per {PER:,} inhabitants, highest rate first"
@@ -324,7 +308,7 @@ class RegionalReport:
     @property
     def article_name(self) -> str:
         """`Article 146. Torture`."""
-        return captions.row_name(datasets.row_of(self.article))
+        return captions.article_name(self.article)
 
     @property
     def length(self) -> str:
@@ -351,7 +335,7 @@ class RegionalReport:
     def sources(self) -> list[str]:
         """Ids of the sources that the figures and the maps come from."""
         used = dict.fromkeys(source for one in self.figures.values() for source in one.sources)
-        return [*used, "kzresearch_regions", *([BOUNDARIES] if self._outlines[0] else [])]
+        return [*used, "kzresearch_regions", *([BOUNDARIES] if self.outlines else [])]
 
     def heading(self) -> Markdown:
         """What the report is on, in one line."""
@@ -363,47 +347,65 @@ class RegionalReport:
         some, none, missing = (
             self.counts.filter(where) for where in (case > 0, case == 0, case.is_null())
         )
-        if len(missing):
-            said = f"Not reported, so that there is no sum: {_and(missing['label'])}."
-        elif some.is_empty():
+        if some.is_empty() and missing.is_empty():
             return captions.markdown("**No case of this article was on the books of any region.**")
-        else:
-            said = (
-                f"The {len(self.flow)} regions together had a **gross caseload of {total.text} "
-                f"offences** in {self.length}."
-            )
+        said = (
+            f"Not reported, so that there is no sum: {both(missing['label'])}"
+            if len(missing)
+            else f"The {len(self.flow)} regions together had a **gross caseload of {total.text} "
+            f"offence{'' if total.value == 1 else 's'}** in {self.length}"
+        )
         if len(some):
-            said += f" The largest: {_listed(some.head(3), 'gross_caseload')}."
+            top = some.filter(case.rank("min", descending=True) <= 3)
+            which = "Cases are counted in" if len(top) == len(some) else "The largest:"
+            said += f". {which} {listed(top, 'gross_caseload')}"
         if len(none):
-            said += f" No case at all is counted in {_and(none['label'])}."
-        return captions.markdown(said)
+            few = len(none) <= len(some)
+            where = both(none["label"]) if few else f"{len(none)} of {len(self.flow)} regions"
+            said += f". No case at all is counted in {where}"
+        return captions.markdown(f"{said}.")
 
     def about_map(self) -> Markdown:
         """What the tiles are, or whose the boundaries are."""
-        return captions.markdown(f"*{self._outlines[1]}*")
+        said = (
+            f"{self.outlines[0].credit}; simplified, cities as squares. How large a region is says "
+            "nothing of its figure."
+            if self.outlines
+            else "The map is the project's own: every tile is one region, all of one size, about "
+            "where the region lies."
+        )
+        return captions.markdown(f"*{said}*")
 
     def unregistered(self) -> Markdown:
         """Regions with no offence registered, though cases were terminated there."""
-        ended = "terminated_rehabilitating"
+        ended, gross = "terminated_rehabilitating", pl.col("gross_registered")
         found = _largest_first(self.counts.filter(pl.col(ended) > 0, registered=0), ended)
         if found.is_empty():
             return captions.markdown(
                 "*No region has cases so terminated and no offence registered.*"
             )
-        return captions.markdown(
+        count = "counts" if len(found) == 1 else "count"
+        said = (
             f"**Nothing registered, yet cases terminated.** {len(found)} of {len(self.flow)} regions "
-            "count no offence of this article as registered, and yet offences terminated on "
-            f"rehabilitating grounds: {_listed(found, ended)}. Nought is what the terminations left "
-            "of the registered, not the absence of cases."
+            f"{count} no offence of this article as registered, and yet offences terminated on "
+            f"rehabilitating grounds: {listed(found, ended)}."
         )
+        reasons = {
+            "nought is what the terminations left of the registered, not the absence of cases": gross
+            > 0,
+            "none was registered in the year, terminated or not: the cases were carried over": gross
+            == 0,
+        }
+        for why, where in reasons.items():
+            if len(those := found.filter(where)["label"]):
+                said += f" {'There' if len(those) == len(found) else f'In {both(those)}'} {why}."
+        return captions.markdown(said)
 
     def about_rates(self) -> Markdown:
         """The country's rate and what it is taken of, or why there is none."""
         if self.no_rates:
             return captions.markdown(f"*No rates by population: {self.no_rates}.*")
-        rate, low, high = (
-            self.country[f"rate_gross_caseload{limit}"].text for limit in ("", "_lower", "_upper")
-        )
+        rate, low, high = (self.rates[f"rate_gross_caseload{limit}"].text for limit in LIMITS)
         year = int(self.period[:4])
         created = (
             f" Regions were created in {year}: rates are of the {len(self.units)} units of before, "
@@ -413,14 +415,13 @@ class RegionalReport:
             f"The country's gross caseload was **{rate} offences per {PER:,} inhabitants in "
             f"{self.length}** (95 % interval {low} to {high}): the gross caseload of "
             f"{captions.months(self.period)} over the mean population of {year}, "
-            f"{self.population[COUNTRY].text} persons, half the sum of those of 1 January {year} and "
-            f"{year + 1}.{created if self.merged else ''}"
+            f"{self.population[COUNTRY].text} persons.{created if self.merged else ''}"
         )
 
     def repeats(self) -> Markdown:
         """How far the country's rate moves if every termination was a second one."""
         count, ended = (self.country[n] for n in ("gross_caseload", "terminated_rehabilitating"))
-        rate = self.country["rate_gross_caseload"]
+        rate = self.rates["rate_gross_caseload"]
         if not ended.value or not rate.value or not count.value:
             return captions.markdown("*There is no rate that such repeats would move.*")
         fewer = count.value - ended.value // 2
@@ -428,17 +429,9 @@ class RegionalReport:
         return captions.markdown(
             f"Had every offence been terminated twice over, the gross caseload would be "
             f"{number(fewer)} instead of {count.text}, and the country's rate "
-            f"{figures.estimate(least.estimate)} instead of {rate.text}; a region moves the more, the "
+            f"{estimate(least.estimate)} instead of {rate.text}; a region moves the more, the "
             "larger the part of its cases that was terminated."
         )
-
-    def outside_of_rates(self) -> Markdown:
-        """Which units lie outside the limits of `funnel_of_rates`."""
-        return _outside(self.funnel_of_rates(), "rates", _two)
-
-    def outside_of_shares(self) -> Markdown:
-        """Which regions lie outside the limits of `funnel_of_shares`."""
-        return _outside(self.funnel_of_shares(), "shares", percent)
 
     def bounds(self) -> Markdown:
         """Regions whose bounds changed in the year, each with what happened."""
@@ -447,101 +440,25 @@ class RegionalReport:
         return captions.markdown("\n".join(lines) or "*No region's bounds changed in the year.*")
 
 
-def _outlines() -> list[Boundaries]:
-    """The boundaries that are there; not tiles instead, which would be another result of a run."""
-    credit = f"Boundaries: {sources.source(BOUNDARIES)['attribution']}"
-    found = []
-    try:
-        for file in sources.raw_files(BOUNDARIES):
-            if file.path.endswith(".topo.json"):
-                topology = json.loads(sources.raw_file(file).read_text(encoding="utf-8"))
-                found.append(Boundaries(topology, next(iter(topology["objects"])), credit))
-    except SourceError as error:
-        raise SourceError(f"no boundaries to draw: {error}; or use map=tiles") from None
-    return found
+def _noted(one: Figure, *notes: str | None) -> Figure:
+    """The figure with more notes behind its own."""
+    return replace(one, note="; ".join(filter(None, [one.note, *notes])) or None)
 
 
-def _funnel(
-    points: pl.DataFrame,
-    pooled: float,
-    limits: Callable[[Iterable[float]], pl.DataFrame],
-    unit: float,
-) -> Funnel:
-    """The zone of every point, and the limits over the sizes from the smallest to the largest.
-
-    The upper limits are one count further out than `rates` has them. Beyond a limit is then just
-    what chance alone would bring as far out, on that side, less often than (1 − level) / 2; without
-    it, seven terminated of seven would lie beyond every limit.
-    """
-
-    def outer(sizes: Iterable[float]) -> pl.DataFrame:
-        found = limits(sizes)
-        found = found.rename({found.columns[0]: "size"})
-        upper = pl.col("upper") + unit / pl.col("size")
-        return found.with_columns(upper=pl.min_horizontal(upper, 1.0) if unit == 1 else upper)
-
-    sizes, zone = points["size"].to_list(), pl.lit(ZONES[0])
-    if not sizes:
-        return Funnel(points.with_columns(zone=zone), outer([]), pooled)
-    for words, at in zip(ZONES[1:], outer(sizes).partition_by("level"), strict=True):
-        beyond = (points["value"] < at["lower"]) | (points["value"] > at["upper"])
-        zone = pl.when(beyond).then(pl.lit(words)).otherwise(zone)
-    low, high = 0.8 * min(sizes), 1.05 * max(sizes)
-    drawn = [max(1, round(low + (high - low) * step / 150)) for step in range(151)]
-    return Funnel(points.with_columns(zone=zone), outer(dict.fromkeys(drawn)), pooled)
-
-
-def _outside(funnel: Funnel, what: str, show: Callable[[float], str]) -> Markdown:
-    """The pooled value, and which points lie beyond which limits, on which side."""
-    if not funnel.centre:
-        return captions.markdown(f"*There are no {what} to compare.*")
-    lines = [f"- All together: {show(funnel.centre)}."]
-    for words in reversed(ZONES[1:]):
-        found = _largest_first(funnel.points.filter(zone=words), "value", "label")
-        sides = {
-            "above": found.filter(pl.col("value") > funnel.centre),
-            "below": found.filter(pl.col("value") < funnel.centre),
-        }
-        named = [f"{side} {_listed(of, 'value', show)}" for side, of in sides.items() if len(of)]
-        only = "" if words == ZONES[-1] else " only"
-        listed = f": {'; '.join(named)}" if named else ""
-        many = f"{len(found)} of {len(funnel.points)}"
-        lines.append(f"- {words.capitalize()}{only}, {many}{listed}.")
-    return captions.markdown("\n".join(lines))
-
-
-def _ratio(part: pl.Series, whole: pl.Series) -> float:
-    return float(part.sum()) / float(whole.sum()) if len(whole) else 0.0
-
-
-def _largest_first(frame: pl.DataFrame, name: str, then: str = "region") -> pl.DataFrame:
-    return frame.sort(name, then, descending=[True, False], nulls_last=True)
+def _largest_first(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    return frame.sort(name, "region", descending=[True, False], nulls_last=True)
 
 
 def _code(region: str) -> str:
-    return region.lower().replace("-", "_")
-
-
-def _codes(outlines: Boundaries) -> set[str]:
-    features = outlines.topology["objects"][outlines.feature]["geometries"]
-    return {feature["properties"]["iso"] for feature in features}
+    """The end of a recorded figure's name: `_kz_75`, of the country none."""
+    return "" if region == COUNTRY else f"_{region.lower().replace('-', '_')}"
 
 
 def _unit_name(regions: pl.Series) -> str:
     """The unit's name, with those of the regions since split off it: `Karaganda with Ulytau`."""
     of_17 = dict(load_regions().select("region", "unit_17").iter_rows())
-    names = [short_name(region) for region in sorted(regions, key=lambda r: r != of_17[r])]
+    names = [short_name(region) for region in sorted(regions, key=lambda r: r != of_17.get(r))]
     return " with ".join(names)
-
-
-def _listed(frame: pl.DataFrame, name: str, show: Callable[[float], str] = number) -> str:
-    """`Almaty (189), Turkistan (74) and Abai (43)`."""
-    return _and(f"{label} ({show(value)})" for label, value in frame.select("label", name).rows())
-
-
-def _and(words: Iterable[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _text(
@@ -551,11 +468,6 @@ def _text(
 
 
 def _span(name: str) -> pl.Expr:
-    limits = [
-        pl.col(f"{name}_{limit}").map_elements(_two, pl.String) for limit in ("lower", "upper")
-    ]
+    """`4.38 to 4.99`; a dash where there are no limits."""
+    limits = [pl.col(f"{name}{end}").map_elements(estimate, pl.String) for end in LIMITS[1:]]
     return pl.concat_str(*limits, separator=" to ").fill_null("–")
-
-
-def _two(value: float) -> str:
-    return f"{value:.2f}"

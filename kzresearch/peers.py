@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from kzresearch import captions, charts, datasets, sources, tables
-from kzresearch.errors import unknown_value
+from kzresearch.errors import UnknownValueError, unknown_value
 from kzresearch.figures import Cell, Figure
 
 if TYPE_CHECKING:
@@ -29,14 +29,13 @@ VDEM = "vdem_v14"
 
 @dataclass(frozen=True)
 class Index:
-    """An index: its name in records, source, title, unit, the ends of its scale, decimals."""
+    """An index: its source, title, unit, the ends of its scale, decimals."""
 
-    name: str
     source: str
     title: str
     unit: str
-    ends: tuple[float, float] | None
     decimals: int
+    ends: tuple[float, float] | None = None
 
     def shown(self, value: float | None) -> str:
         """A score as a reader is shown it."""
@@ -46,22 +45,40 @@ class Index:
         """A column of scores as a reader is shown it."""
         return pl.col(column).map_elements(self.shown, return_dtype=pl.String)
 
+    @property
+    def source_line(self) -> str:
+        """Where the scores come from, for below a chart or a table."""
+        return f"Source: {sources.source(self.source)['attribution']}"
+
 
 INDICES = {
     "freedom_in_the_world_total": Index(
-        *("freedom_in_the_world_total", FREEDOM, "Freedom in the World"),
-        *("points of 100, higher is freer", (0, 100), 0),
+        source=FREEDOM,
+        title="Freedom in the World",
+        unit="points of 100, higher is freer",
+        ends=(0, 100),
+        decimals=0,
     ),
     "vdem_v2cltort": Index(
-        *("vdem_v2cltort", VDEM, "V-Dem, freedom from torture (v2cltort)"),
-        *("interval scale, higher is freer", None, 3),
+        source=VDEM,
+        title="V-Dem, freedom from torture (v2cltort)",
+        unit="interval scale, higher is freer",
+        decimals=3,
     ),
     "hrmi_tort": Index(
-        *("hrmi_tort", "hrmi_cpr_v5_1", "HRMI, freedom from torture"),
-        *("0 to 10, higher is freer", (0, 10), 2),
+        source="hrmi_cpr_v5_1",
+        title="HRMI, freedom from torture",
+        unit="0 to 10, higher is freer",
+        ends=(0, 10),
+        decimals=2,
     ),
 }
 RANK = "rank, 1 is the freest of the countries at hand"
+BOUNDS = {
+    "lower": ("10th percentile", "lobound_10"),
+    "upper": ("90th percentile", "upbound_90"),
+}
+"""Bounds of a score, in words and by their column in the file, whose cell names the score's."""
 
 
 @dataclass(frozen=True)
@@ -81,40 +98,35 @@ class Peers:
             pl.lit("freedom_in_the_world_total").alias("index"),
             *("country", pl.col("year_reviewed").alias("year")),
             pl.col("total").cast(pl.Float64).alias("value"),
-            *(pl.lit(None, pl.Float64).alias(bound) for bound in ("lower", "upper")),
             *("workbook", "cell"),
-            pl.lit("Freedom in the World").alias("name"),
-            pl.lit(INDICES["freedom_in_the_world_total"].unit).alias("scale"),
         )
-        indices = datasets.load_torture_indices()
         vdem = pl.when(pl.col("source") == VDEM).then(pl.lit("vdem_")).otherwise(pl.lit(""))
-        rated = indices.with_columns(index=vdem + pl.col("index")).select(freedom.columns)
+        indices = datasets.load_torture_indices().with_columns(index=vdem + pl.col("index"))
+        rated = pl.concat([freedom, indices], how="diagonal").filter(pl.col("value").is_not_null())
+        rank = pl.col("value").rank("min", descending=True).cast(pl.Int64)
         within = ("index", "year")
-        return pl.concat([freedom, rated.filter(pl.col("value").is_not_null())]).with_columns(
-            rank=pl.col("value").rank("min", descending=True).over(within).cast(pl.Int64),
-            of=pl.len().over(within),
-        )
+        return rated.with_columns(rank=rank.over(within), of=pl.len().over(within))
 
     def _of(self, name: str, year: int | None = None) -> pl.DataFrame:
         found = self.scores.filter(pl.col("index") == name)
         return found if year is None else found.filter(pl.col("year") == year)
 
     def _own(self, name: str) -> dict[str, Any]:
-        found = self._of(name, self.year).filter(pl.col("country") == self.country)
+        found = self._of(name, self.year).filter(country=self.country)
         return found.row(0, named=True) if found.height else {}
 
     def chart(self, name: str) -> alt.LayerChart | alt.FacetChart | Markdown:
         """The index over the years, the country marked among its peers."""
         index, found = INDICES[name], self._of(name)
-        own = found.filter(pl.col("country") == self.country)
-        if own.height:  # the years before are no comparison
-            found = found.filter(pl.col("year") >= own["year"].min())
+        own = pl.col("year").filter(pl.col("country") == self.country)
+        # the years before the country is rated are no comparison
+        found = found.filter(pl.col("year") >= own.min().fill_null(pl.col("year").min()))
         return charts.lines(
             found,
             self.country,
             f"{index.title}: {self.country} among its peers",
             index.unit,
-            self._source(index),
+            index.source_line,
             time="year rated",
             domain=index.ends,
             years=[self.year],
@@ -142,7 +154,7 @@ class Peers:
         )
         title = f"{index.title}, {year}: {index.unit}"
         numbers = [column for column in headings if column != "country"]
-        return tables.table(frame.select(*headings), title, self._source(index), headings, numbers)
+        return tables.table(frame.select(*headings), title, index.source_line, headings, numbers)
 
     def _shown_year(self, scores: pl.DataFrame) -> int:
         years = scores["year"].to_list()
@@ -151,40 +163,45 @@ class Peers:
     def sentence(self, name: str) -> Markdown:
         """The country's score, rank and bounds in the year, in words; or that there is none."""
         index, own = INDICES[name], self._own(name)
+        at_hand = f"Scores at hand: {self._at_hand(name)}."
         if not own:
-            return captions.markdown(self._missing(name))
-        edition = f" (edition {self.year + 1})" if index.source == FREEDOM else ""
+            lacking = f"no score of {self.country} for {self.year} is at hand"
+            return captions.markdown(f"*{index.title}: {lacking}. {at_hand}*")
+        alone = "the only country at hand that is rated for the year"
+        rank = f"rank {own['rank']} of the {own['of']} countries at hand"
         said = (
-            f"**{self.country}, {self.year}{edition}: {index.shown(own['value'])}** "
-            f"({index.unit}), rank {own['rank']} of the {own['of']} countries at hand."
+            f"**{self._about(index)}: {index.shown(own['value'])}** ({index.unit}), "
+            f"{rank if own['of'] > 1 else alone}."
         )
         peers = self._of(name, self.year).filter(pl.col("country") != self.country)
-        tied = peers.filter(pl.col("rank") == own["rank"])["country"].to_list()
+        tied = peers.filter(rank=own["rank"])["country"].to_list()
         if tied:
             said += f" The same score: {', '.join(tied)}."
         if own["lower"] is not None:
             near = peers.filter(pl.col("lower") <= own["upper"], pl.col("upper") >= own["lower"])
+            limits = [index.shown(own[bound]) for bound in BOUNDS]
             said += (
-                f" Between the 10th and 90th percentile: {index.shown(own['lower'])} to "
-                f"{index.shown(own['upper'])}; countries whose range overlaps: "
-                f"{', '.join(near['country']) or 'none'}."
+                f" Between the 10th and 90th percentile: {' to '.join(limits)}; countries whose "
+                f"range overlaps: {', '.join(near['country']) or 'none'}."
             )
         elif index.source == VDEM:
             said += " Its bounds are not at hand, so that close ranks say little."
-        return captions.markdown(f"{said} Scores at hand: {self._at_hand(name)}.")
+        return captions.markdown(f"{said} {at_hand}")
+
+    def _about(self, index: Index) -> str:
+        edition = f" (edition {self.year + 1})" if index.source == FREEDOM else ""
+        return f"{self.country}, {self.year}{edition}"
 
     def _at_hand(self, name: str) -> str:
-        found = self._of(name)
-        names = found["country"].unique().sort().to_list()
-        which = f"{len(names)} countries" if len(names) > 3 else ", ".join(names)
-        years = found["year"].to_list()
-        return f"{which}, {min(years)} to {max(years)}"
-
-    def _missing(self, name: str) -> str:
-        return (
-            f"*{INDICES[name].title}: no score of {self.country} for {self.year} is at hand. "
-            f"Scores at hand: {self._at_hand(name)}.*"
-        )
+        """Which countries are rated for which years: `11 countries, 1990 to 2023; Russia, 1970 …`."""
+        year = pl.col("year")
+        spans = self._of(name).group_by("country").agg(first=year.min(), last=year.max())
+        groups = spans.group_by("first", "last").agg(pl.col("country").sort())
+        said = [
+            (f"{len(of)} countries" if len(of) > 3 else ", ".join(of)) + f", {first} to {last}"
+            for first, last, of in groups.sort(pl.col("country").list.len(), descending=True).rows()
+        ]
+        return "; ".join(said)
 
     def related(self) -> Table:
         """The country on every V-Dem index at hand, in the year or the newest: score, scale, rank."""
@@ -199,18 +216,15 @@ class Peers:
                 pl.format("{} of {}", "rank", "of").alias("rank"),
             )
         )
-        headings = {"name": "Index", "index": "Code", "scale": "Scale", "value": "Score"}
+        names = ("Index", "Code", "Scale", "Score", "Rank")
+        headings = dict(zip(shown.columns, names, strict=True))
         title = f"{self.country} on V-Dem's indices, {year}, each on its own scale"
-        headings["rank"] = "Rank"
-        return tables.table(shown, title, self._source(vdem), headings, ["value", "rank"])
+        return tables.table(shown, title, vdem.source_line, headings, ["value", "rank"])
 
     @property
     def sources(self) -> list[str]:
         """Ids of the sources drawn on."""
         return [index.source for index in INDICES.values()]
-
-    def _source(self, index: Index) -> str:
-        return f"Source: {sources.source(index.source)['attribution']}"
 
     @property
     def figures(self) -> dict[str, Figure]:
@@ -218,35 +232,44 @@ class Peers:
         return {key: one for name in INDICES for key, one in self._figures(name)}
 
     def _figures(self, name: str) -> Iterator[tuple[str, Figure]]:
+        """A figure that a source has cites its own cell; a rank those of every country rated."""
         index, own = INDICES[name], self._own(name)
-        about = f"{self.country}, {self.year}"
-        edition = f" (edition {self.year + 1})" if index.source == FREEDOM else ""
-        score = Figure(None, index.unit, note=about + edition)
-        if own:
-            cells = (Cell(str(own["workbook"]), str(own["cell"])),)
-            score = replace(score, cells=cells, sources=(index.source,))
-        for key, column, what in (
-            (name, "value", ""),
-            (f"{name}_lower", "lower", ", 10th percentile"),
-            (f"{name}_upper", "upper", ", 90th percentile"),
-        ):
+        about, from_source = self._about(index), (index.source,)
+        for column, (words, of_file) in {"value": ("", ""), **BOUNDS}.items():
+            key = name if column == "value" else f"{name}_{column}"
+            one = Figure(None, index.unit, note=", ".join(filter(None, [about, words])))
             value = own.get(column)
-            if column != "value" and index.source == FREEDOM:
-                continue
-            shown = index.shown(value) if value is not None else None
-            yield key, replace(score, value=value, shown=shown, note=f"{score.note}{what}")
-        rank = replace(score, value=own.get("rank"), unit=RANK, note=f"{about}: of {own.get('of')}")
+            if value is not None:
+                line, _, at = own["cell"].rpartition(", ")
+                cell = Cell(own["workbook"], f"{line}, {of_file or at}" if line else at)
+                shown = index.shown(value)
+                one = replace(one, value=value, cells=(cell,), sources=from_source, shown=shown)
+            if not (words and index.source == FREEDOM):
+                yield key, one
+        rank = Figure(None, RANK, note=about)
+        if own:
+            of_all = self._of(name, self.year).select("workbook", "cell").iter_rows()
+            cells = tuple(Cell(*place) for place in of_all)
+            note = f"{about}: of {own['of']}"
+            rank = Figure(own["rank"], RANK, cells, from_source, note=note)
         yield f"{name.removesuffix('_total')}_rank", rank
 
 
 def among_peers(country: str, year: int) -> Peers:
     """A country among its peers on three indices, in the year they rate.
 
-    Raises `UnknownValueError` for a country that no index at hand rates.
+    Raises `UnknownValueError` for a country that no index at hand rates, or rates in that year.
 
     Source: Freedom in the World, V-Dem v14, HRMI v5-1 (see `load_sources()`).
     """
     known = datasets.load_freedom_in_the_world()["country"].unique().sort().to_list()
     if country not in known:
         raise unknown_value("country", country, known)
-    return Peers(country, year)
+    found = Peers(country, year)
+    years = found.scores.filter(pl.col("country") == country)["year"].unique().to_list()
+    if year not in years:
+        raise UnknownValueError(
+            f"no index at hand rates {country} in {year}; they rate it in {min(years)} to "
+            f"{max(years)}"
+        )
+    return found

@@ -33,11 +33,7 @@ ADULTS = {
     for band in ("18_20", "21_29", "30_39", "40_49", "50_59", "60_plus")
 }
 MINORS = {"age_12_13": "12–13", "age_14_15": "14–15", "age_16_17": "16–17"}
-CITIZENS = {
-    "citizen_kz": "of Kazakhstan",
-    "citizen_cis": "of CIS states",
-    "citizen_foreign": "foreign",
-}
+CITIZENS = {"citizen_kz": "Kazakhstan", "citizen_cis": "CIS states", "citizen_foreign": "foreign"}
 
 # A group of columns: the end of the measure's name → words. What begins with "of them" is a part of
 # the column before it.
@@ -93,11 +89,11 @@ PERSONS: Groups = {
     },
 }
 PLACES = {"occupation": "R7", "education": "R7", "service": "R8"}  # the other groups: R6
-LEFT = {
-    "sex": ("not_women", "not counted as women (remainder)"),
-    "citizenship": ("citizenship_not_stated", "not stated (remainder)"),
-    "education": ("education_not_stated", "not stated (remainder)"),
-    "service": ("no_service_named", "none of these (remainder)"),
+LEFT: Groups = {
+    "sex": {"not_women": "not counted as women (remainder)"},
+    "citizenship": {"citizenship_not_stated": "not stated (remainder)"},
+    "education": {"education_not_stated": "not stated (remainder)"},
+    "service": {"no_service_named": "none of these (remainder)"},
 }
 """Group → how its remainder is recorded, and its words."""
 
@@ -144,18 +140,9 @@ class People:
         return captions.row_name(self.row)
 
     @property
-    def source_line(self) -> str:
-        """Where the figures come from, for below a chart or a table."""
-        return captions.source_line(self.period, self.region)
-
-    @property
     def sources(self) -> list[str]:
         """Ids of the sources that the figures come from."""
         return self.frame["source"].unique(maintain_order=True).to_list()
-
-    def heading(self) -> Markdown:
-        """What the notebook is about, in one line."""
-        return captions.heading(self.period, self.region, self.name)
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
@@ -176,13 +163,10 @@ class People:
             found[f"victims_per_offence_by_{group}_sum"] = added
         older = [found[f"victims_{end}"] for end in MINORS]
         found["victims_age_12_17"] = figures.total(older).named("three age bands added")
+        note = "in R3-1 the band 0–11 holds persons of unknown birth date too (an inference)"
         for name in ("victims_age_0_11", "victims_minors"):
             if (one := found[name]).value:
-                note = (
-                    "in R3-1 the band 0–11 holds persons of unknown birth date too (an inference)"
-                )
-                shown = f"{one.text} (or birth date unknown)"
-                found[name] = replace(one, note=note, shown=shown)
+                found[name] = replace(one, note=note, shown=f"{one.text} (or birth date unknown)")
         return found
 
     def _figure(self, section: str, measure: str, unit: str) -> Figure:
@@ -197,9 +181,9 @@ class People:
             place = PLACES.get(group, section)
             for end in columns:
                 found[f"{unit}_{end}"] = self._figure(place, f"{measure}_{end}", words)
-            if group in LEFT:
+            for left in LEFT.get(group, {}):
                 parts = [found[f"{unit}_{end}"] for end in _apart(columns)]
-                found[f"{unit}_{LEFT[group][0]}"] = remainder(found[unit], parts)
+                found[f"{unit}_{left}"] = remainder(found[unit], parts)
         return found
 
     def _reported(self, unit: str) -> bool:
@@ -211,47 +195,32 @@ class People:
 
     def _units(self) -> Iterator[str]:
         named = self.figures
-        words = {
-            "registered": "registered (net)",
-            "registered_against_women": "of them against women",
-            "registered_against_minors": "of them against minors",
-        }
-        words |= {name: text for name, text in OFFENCES.items() if name.startswith("off")}
-        given = [f"{named[n].text} {text}" for n, text in words.items() if self._reported(n)]
-        yield f"**Offences** (R1, R3): {'; '.join(given)}."
-        note = named["registered_against_women"].note
-        if note and FORM_1M not in self.sources:
-            yield f"On those against women and minors: {note}."
+        given = [f"{OFFENCES[n]} {named[n].text}" for n in [*OFFENCES][:3] if self._reported(n)]
+        yield f"**Offences**: {'; '.join(given)}."
         if self._reported("victims"):
             women, ages = named["victims_women"], named["victims_per_offence_by_age_sum"]
             yield f"**Victims as persons** (R3-1): {named['victims'].text}; women: {women.text}."
             yield f"**Victims, once for each offence** (R3): {ages.text} by age; R3 has no total."
         if self._reported("persons"):
             given = [
-                f"{named[f'persons_{end}'].text} {text}"
+                f"{text} {named[f'persons_{end}'].text}"
                 for end, text in (PERSONS["decision"] | PERSONS["service"]).items()
                 if named[f"persons_{end}"].value
             ]
-            counts = "; ".join([f"{named['persons'].text} in all", *given])
+            counts = "; ".join([f"in all {named['persons'].text}", *given])
             yield f"**Persons of decided cases** (R6, R8): {counts}."
-        missing = {
-            "victims": "on victims as persons (R3, R3-1)",
-            "persons": "on persons brought to decision (R6–R8)",
-        }
-        if lacking := [text for unit, text in missing.items() if not self._reported(unit)]:
-            who = "The form" if FORM_1M in self.sources else "The press report"
-            yield f"*{who} has nothing {' nor '.join(lacking)}.*"
+        for unit, what in (("victims", "Victims (R3, R3-1)"), ("persons", "Persons (R6–R8)")):
+            if not self._reported(unit):
+                yield f"*{what}: not reported.*"
 
     def offences(self) -> pl.DataFrame:
         """Offences and whom they were committed against: label, text, unit, note (a publication's)."""
-        published = FORM_1M not in self.sources
-        found = [(words, self.figures[name]) for name, words in OFFENCES.items()]
-        lines = [
-            (words, one.text, one.unit, one.note if published and one.sources else None)
-            for words, one in found
-        ]
-        schema = dict.fromkeys(("label", "text", "unit", "note"), pl.String)
-        return pl.DataFrame(lines, schema=schema, orient="row")
+        lines = []
+        for name, words in OFFENCES.items():
+            one = self.figures[name]
+            published = one.sources and not one.cells
+            lines.append((words, one.text, one.unit, one.note if published else None))
+        return pl.DataFrame(lines, ["label", "text", "unit", "note"], orient="row")
 
     def table(self, title: str, *units: str) -> Table | Markdown:
         """The columns of units that have the same ones, side by side; else that none is reported."""
@@ -259,73 +228,60 @@ class People:
 
         if not self._reported(units[-1]):
             return captions.markdown(f"*{self.name}, {title}: not reported.*")
-        names = [("all", "", "")]
+        lines = [("all", "total", *(self.figures[unit].text for unit in units))]
         for group, columns in UNITS[units[0]][1].items():
-            by = f"{group} ({PLACES[group]})" if group in PLACES else group
-            names += [(by, words, f"_{end}") for end, words in (columns | _left(group)).items()]
-        frame = pl.DataFrame(names, schema=["by", "label", "end"], orient="row").with_columns(
-            pl.Series(unit, [self.figures[f"{unit}{end}"].text for _, _, end in names])
-            for unit in units
-        )
-        again = (pl.col("by") == pl.col("by").shift()).fill_null(value=False)
-        frame = frame.drop("end").with_columns(by=pl.when(again).then(pl.lit("")).otherwise("by"))
-        headings = {"by": "By", "label": ""}
-        headings |= {unit: f"{UNITS[unit][0]}: {UNITS[unit][2]}" for unit in units}
+            by = f"by {group} ({PLACES[group]})" if group in PLACES else f"by {group}"
+            for end, words in (columns | LEFT.get(group, {})).items():
+                lines.append((by, words, *(self.figures[f"{unit}_{end}"].text for unit in units)))
+        frame = pl.DataFrame(lines, ["by", "label", *units], orient="row")
+        headings = {unit: f"{UNITS[unit][0]}: {UNITS[unit][2]}" for unit in units} | {"label": ""}
         title = f"{self.name}: {title}"
-        return tables.table(frame, title, self.source_line, headings, list(units))
+        made = tables.table(
+            frame, title, captions.source_line(self.period, self.region), headings, list(units)
+        )
+        return replace(made, gt=made.gt.tab_stub(groupname_col="by"))
 
     def bars(self, unit: str, group: str) -> alt.LayerChart | alt.FacetChart | Markdown:
-        """A group of a unit's columns as bars; empty where they are not reported."""
+        """A group of a unit's columns as bars."""
         from kzresearch import charts
 
         section, groups, counted = UNITS[unit]
-        ends = _apart(groups[group]) | _left(group)
+        ends = _apart(groups[group]) | LEFT.get(group, {})
         if (unit, group) == ("victims", "age"):
             ends["age_0_11"] = "0–11 or birth date unknown"
         found = [(words, self.figures[f"{unit}_{end}"].value) for end, words in ends.items()]
-        if all(value is None for _, value in found):
-            return captions.markdown("")
         frame = pl.DataFrame(found, schema={"label": pl.String, "value": pl.Float64}, orient="row")
         title = f"{self.name}: {counted}, by {group} ({PLACES.get(group, section)})"
-        return charts.bars(frame, title, counted, self.source_line)
+        return charts.bars(frame, title, counted, captions.source_line(self.period, self.region))
 
     def cautions(self) -> Markdown:
         """What the figures must not be taken for, each sentence computed from them."""
         victims = [*self._age_notes(), *self._net_notes()] if self._reported("victims") else []
-        persons = self._decided_notes() if self._reported("persons") else []
-        return _listed([*victims, *persons])
+        return _listed([*victims, *self._decided_notes()])
 
     def _age_notes(self) -> Iterator[str]:
         named = self.figures
         band, below = named["victims_age_0_11"], named["victims_per_offence_age_0_11"]
         if not band.value:
             yield "R3-1's band 0–11, where persons of unknown birth date stand too, holds nobody."
-        else:
-            yield (
-                f"R3-1's band 0–11 holds {_said(band, 'person')} of that age **or of unknown birth "
-                f"date**; R3's holds {below.text}, and R1 counts "
-                f"{_said(named['registered_against_minors'], 'offence')} against minors. "
-                + (
-                    "R3 counts a victim once for each offence and should not be the lower, so the "
-                    "excess is read as unknown birth dates (an inference): this figure alone makes nobody "
-                    "a child."
-                    if band.value > (below.value or 0)
-                    else "How many are of unknown birth date cannot be told."
-                )
+            return
+        read = "How many are of unknown birth date cannot be told."
+        if (excess := band.value - (below.value or 0)) > 0:
+            whom = f"the excess of {number(excess)} is" if below.value else "the whole is"
+            nobody = "" if below.value else ": this figure alone makes nobody a child"
+            read = (
+                f"R3 counts a victim once for each offence and should not be the lower, so {whom} "
+                f"read as unknown birth dates (an inference){nobody}."
             )
-            yield (
-                f"R3-1's count of minors, {number(named['victims_minors'].value)}, takes that band in; "
-                f"the bands of 12 to 17 hold {_said(named['victims_age_12_17'], 'person')}."
-            )
-        severities = ["minor", "medium", "grave", "especially_grave"]
-        rows = ["crimes", *(f"severity:{severity}" for severity in severities)]
-        frame = datasets.load_form_1m(self.period, self.region, "R3-1", measure="victims", row=rows)
-        crimes, *parts = (figures.figure(frame, "R3-1", row, "victims", "victims") for row in rows)
-        if remainder(crimes, parts).value != 0:
-            yield (
-                "R3-1's rows by severity are not used: over all crimes they hold "
-                f"{compared(crimes, parts, 'victim')}."
-            )
+        yield (
+            f"R3-1's band 0–11 holds {_said(band.value, 'person')} of that age **or of unknown birth date**; "
+            f"R3's holds {below.text}, and R1 counts "
+            f"{_said(named['registered_against_minors'].value, 'offence')} against minors. {read}"
+        )
+        yield (
+            f"R3-1's count of minors, {number(named['victims_minors'].value)}, takes that band in; the "
+            f"bands of 12 to 17 hold {_said(named['victims_age_12_17'].value, 'person')}."
+        )
 
     @cached_property
     def _regional(self) -> pl.DataFrame:
@@ -333,61 +289,39 @@ class People:
         held = datasets.coverage().filter(period=self.period, source=FORM_1M)["region"]
         regions = [region for region in held if region != COUNTRY]
         measures = ["registered", "terminated_rehabilitating", "completed", "victims", "persons"]
-        frame = datasets.load_form_1m(
-            self.period, regions or COUNTRY, ["R1", "R3-1", "R6"], measure=measures
-        )
+        frame = datasets.load_form_1m(self.period, regions, ["R1", "R3-1", "R6"], measure=measures)
         return frame.pivot("measure", index=["region", "row"], values="value").drop_nulls()
 
     def _net_notes(self) -> Iterator[str]:
         gone = self.figures["terminated_rehabilitating"]
-        left_none = self._regional.filter(
-            pl.col("row").str.contains(r"^article:[^:]+$"),
-            pl.col("registered") == 0,
-            pl.col("terminated_rehabilitating") > 0,
-        )
+        article = pl.col("row").str.contains(r"^article:[^:]+$")
+        terminated = pl.col("terminated_rehabilitating") > 0
+        left_none = self._regional.filter(article, terminated, registered=0)
         if gone.value and left_none.height and not left_none["victims"].sum():
             yield (
                 "R3-1 goes with the registered offences, which are net: wherever in the period an "
                 "article has terminations on rehabilitating grounds in a region and no registered "
-                f"offence ({number(left_none.height)} times), R3-1 counts no victim. So the victims "
-                f"in the {_said(gone, 'offence')} terminated on these grounds are not among those "
-                "counted here (an inference)."
+                f"offence ({_said(left_none.height, 'time')}), R3-1 counts no victim. So the victims in the "
+                f"{_said(gone.value, 'offence')} terminated on these grounds are not among those counted "
+                "here (an inference)."
             )
 
     def _decided_notes(self) -> Iterator[str]:
         named = self.figures
-        if named["persons"].value:
-            yield (
-                f"R6 to R8 count persons of decided cases ({named['persons'].text}; of the Ministry of "
-                f"Internal Affairs {named['persons_interior_ministry'].text}). They are not the "
-                f"suspects in the {_said(named['gross_caseload'], 'offence')} of the gross caseload, "
-                "and no share of it."
-            )
-        apart = self._regional.filter(
-            pl.col("row") == self.row, pl.col("completed") == 0, pl.col("persons") > 0
+        if not named["persons"].value:
+            return
+        yield (
+            f"R6 to R8 count persons of decided cases ({named['persons'].text}; of the Ministry of "
+            f"Internal Affairs {named['persons_interior_ministry'].text}). They are not the "
+            f"suspects in the {_said(named['gross_caseload'].value, 'offence')} of the gross caseload, "
+            "and no share of it."
         )
-        if self.region != COUNTRY:
-            apart = apart.filter(pl.col("region") == self.region)
+        places = pl.col("region").is_in([self.region]) | (self.region == COUNTRY)
+        apart = self._regional.filter(places, pl.col("persons") > 0, row=self.row, completed=0)
         if apart.height:
-            where = (
-                "Here" if self.region in apart["region"] else f"In {apart.height} of the regions"
-            )
-            persons = _said(Figure(sum(apart["persons"]), "persons"), "person")
+            where = "Here" if self.region != COUNTRY else f"In {apart.height} of the regions"
             yield (
-                f"{where} R6 counts {persons} and R1 no completed offence: the sections need not "
-                "agree."
-            )
-        military = datasets.load_form_1m(
-            self.period, self.region, ["R7", "R8"], row="total", measure="persons_military"
-        )
-        seventh, eighth = (
-            figures.figure(military, section, "total", "persons_military", "persons")
-            for section in ("R7", "R8")
-        )
-        if seventh.value != eighth.value:
-            yield (
-                "The military columns are not used: over all articles R7 counts "
-                f"{_said(seventh, 'serviceman', 'servicemen')} and R8 {eighth.text}."
+                f"{where} R6 counts {_said(sum(apart['persons']), 'person')} and R1 no completed offence: the sections need not agree."
             )
 
     def sums(self) -> Markdown:
@@ -401,8 +335,9 @@ class People:
             words = compared(named["registered"], against, "registered offence")
             yield f"R3, offences against natural and legal persons: {words}."
         ages, citizens = (named[f"victims_per_offence_by_{g}_sum"] for g in ("age", "citizenship"))
-        if (more := (citizens - ages).value) is not None:
-            tail = f", so {number(more)} at least stand in no age band" if more > 0 else ""
+        if ages.value or citizens.value:
+            more = (citizens - ages).value or 0
+            tail = f", so at least {number(more)} in no age band" if more > 0 else ""
             yield f"R3, which has no total of victims: {ages.text} by age, {citizens.text} by citizenship{tail}."
         for unit, (section, groups, _) in UNITS.items():
             if named[unit].value == 0:
@@ -433,9 +368,8 @@ def people(period: str, region: str = COUNTRY, article: str | int = "146") -> Pe
 
 def remainder(whole: Figure, parts: list[Figure]) -> Figure:
     """What the parts leave of the whole; undefined (None) where they exceed it."""
-    left = (whole - figures.total(parts)).named(
-        "total − columns added", "a remainder, not a column of the form"
-    )
+    formula, note = "total − columns added", "a remainder, not a column of the form"
+    left = (whole - figures.total(parts)).named(formula, note)
     if left.value is not None and left.value < 0:
         return replace(left, value=None, shown="undefined: the columns exceed the total")
     return left
@@ -445,9 +379,10 @@ def compared(whole: Figure, parts: list[Figure], noun: str) -> str:
     """How the parts add up to the whole, in words: `27 of 28 persons, 1 left over`."""
     added, left = figures.total(parts), remainder(whole, parts)
     if left.value is None:
-        return f"{added.text}, more than {_said(whole, noun)}: the source differs with itself"
-    tail = f"{left.text} left over" if left.value else "none left over"
-    return f"{added.text} of {_said(whole, noun)}, {tail}"
+        return f"{added.text}, more than {_said(whole.value, noun)}: the source differs with itself"
+    if not whole.value:
+        return f"no {noun}, so nothing to add up"
+    return f"{added.text} of {_said(whole.value, noun)}, {left.text if left.value else 'none'} left over"
 
 
 def _apart(columns: dict[str, str]) -> dict[str, str]:
@@ -455,14 +390,9 @@ def _apart(columns: dict[str, str]) -> dict[str, str]:
     return {end: words for end, words in columns.items() if not words.startswith("of them")}
 
 
-def _left(group: str) -> dict[str, str]:
-    """The remainder of a group, as one more column."""
-    return dict([LEFT[group]]) if group in LEFT else {}
-
-
-def _said(one: Figure, singular: str, plural: str = "") -> str:
-    """`28 persons`, `1 person`."""
-    return f"{number(one.value)} {singular if one.value == 1 else plural or singular + 's'}"
+def _said(count: float | None, noun: str) -> str:
+    """`28 persons`, `1 person`, `no persons`."""
+    return f"{number(count) if count else 'no'} {noun}{'' if count == 1 else 's'}"
 
 
 def _listed(sentences: Iterator[str] | list[str]) -> Markdown:

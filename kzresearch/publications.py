@@ -6,15 +6,14 @@ of whole years, stand among them as a source of their own, named net or gross.
 
 from __future__ import annotations
 
-import calendar
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 from great_tables import loc, style
@@ -24,7 +23,7 @@ from kzresearch.errors import KzresearchError, UnknownValueError
 from kzresearch.figures import Figure, number, origin, percent
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
 from kzresearch.rates import MeasureError
-from kzresearch.regions import COUNTRY, change_of_bounds, region_name
+from kzresearch.regions import COUNTRY, change_of_bounds, load_regions, region_name
 from kzresearch.schemas import FLAGS, INDICATORS, NOT_NAMED
 
 if TYPE_CHECKING:
@@ -34,11 +33,9 @@ Row = dict[str, Any]
 
 PUBLISHED = "published_figures"
 OURS = "this project, from Form 1-M"
-OURS_UNCLEAR = "Military, transport and central bodies are not in the workbooks"
 YEAR, PART, LONGER = "a calendar year", "part of a year", "days of more than one year"
 UNKNOWN = "a period that is not known"
-LETTERS = "ab"
-NOT_COMPARED = ("unclear_period", "partial", "conflict")
+NOT_COMPARED = ("unclear_period", "partial")
 """Flags of figures that no change is computed from."""
 
 # Indicator → what the case flow of a year in the workbooks has for it.
@@ -50,87 +47,66 @@ OWN = {
     "terminated_total": ("terminated_rehabilitating",),
     "interrupted_or_expired": ("interrupted", "term_expired"),
 }
-
-# What one is → the words for it; the first of them in a unit says what the unit is.
-NOUNS = {
-    "cases": "complaints/cases|cases",
-    "offences": "offences",
-    "investigations": "investigations",
-    "facts": "facts|registrations",
-    "complaints": "complaints|statements|reports|allegations",
-    "incidents of abuse": "incidents",
-    "persons": "persons|people|individuals|citizens|victims|officers|policemen|employees"
-    "|defendants|suspects",
-    "convictions": "convictions",
-}
-# A complaint to one body is not a complaint to another.
-BODIES = {
-    "NGO|KIBHR": "complaints to NGOs",
-    "(?i)ombuds": "complaints to the ombudsman",
-    "(?i)prosecut|official": "complaints counted officially",
-    "": "complaints to a body not named",
-}
 PROCEEDINGS = ["cases", "offences", "investigations", "facts"]
-"""Units that differ, of which figures may still contradict each other."""
+"""Kinds of unit that differ, of which figures may still contradict each other."""
 
-NAMES = {"КМБПЧ": "KIBHR"}  # one bureau under its Russian and its English name
-
-# Pairs of ids → the reading that explains why they differ; numbers are filled in from the rows.
+# Pairs of ids → the reading that explains why they differ; numbers are filled in.
 READINGS = {
     **dict.fromkeys(
         [("P0002", "P0038"), ("P0002", "P0151")],
-        "A reading, not a fact: {a} may be gross and {b} net of terminations on rehabilitating "
-        "grounds. Premise: both come from the same register. One is about {times} times the other; "
-        "in our workbooks of 2022 the gross caseload ({gross_caseload}) is about {own_times} times "
-        "the net registered figure ({registered}).",
+        "{a} may be gross and {b} net of terminations on rehabilitating grounds. One is about "
+        "{times} times the other; in our workbooks of 2022 the gross caseload ({gross_caseload}) "
+        "is about {own_times} times the net registered figure ({registered}).",
     ),
-    ("P0004", "gross_caseload_2022"): "A reading, not a fact: {a} may be the gross caseload, with "
-    "terminations on rehabilitating grounds and cases carried over. Premise: both come from the "
-    "same register, and the rest lies with bodies missing from our workbooks.",
-    ("P0004", "gross_registered_2022"): "A reading, not a fact: {a} may hold cases carried over "
-    "from earlier years, {gross_carried_over} in our workbooks. Premise: both come from the same "
-    "register.",
-    ("P0004", "registered_2022"): "A reading, not a fact: {a} may be gross, while {b} is net: it "
-    "leaves out what was terminated on rehabilitating grounds, {terminated_rehabilitating} offences "
-    "of the caseload. Premise: both come from the same register.",
-    ("P0140", "P0146"): "{a} is {b} rounded to hundreds.",
+    ("P0004", "gross_caseload_2022"): "{a} may be the gross caseload, with terminations on "
+    "rehabilitating grounds and cases carried over; the rest would lie with bodies missing from "
+    "our workbooks.",
+    ("P0004", "gross_registered_2022"): "{a} may hold cases carried over from earlier years, "
+    "{gross_carried_over} in our workbooks.",
+    ("P0004", "registered_2022"): "{a} may be gross, while {b} is net: it leaves out what was "
+    "terminated on rehabilitating grounds, {terminated_rehabilitating} offences of the caseload.",
 }
+A_READING = "A reading, not a fact: {} Premise: both come from the same register."
 NO_READING = "No reading that explains it is known."
 
-BREAKS = (
-    (
-        date(2022, 3, 16),
-        (
-            "the President instructed that the Prosecutor General's Office investigate torture; "
-            "since when prosecutors alone do so is not verified"
-        ),
-        "nepfund.org",
-    ),
-    (
-        date(2023, 3, 17),
-        (
-            "the day of the law by which article 146 covers ill-treatment short of torture too; since "
-            "when it does is not verified"
-        ),
-        "zakonpravo.kz, article 146",
-    ),
-)
-"""Dated acts on law or jurisdiction, as far as they were read: day, what, where."""
+BREAKS = {
+    "a": (date(2022, 3, 16), "nepfund.org"),
+    "b": (date(2023, 3, 17), "zakonpravo.kz, article 146"),
+}
+ACTS = {
+    "a": "the President instructed that the Prosecutor General's Office investigate torture; since "
+    "when prosecutors alone do so is not verified",
+    "b": "the day of the law by which article 146 covers ill-treatment short of torture too; since "
+    "when it does is not verified",
+}
+"""Dated acts on law or jurisdiction, as far as they were read: letter → what; day and where."""
+
+
+class Pair(NamedTuple):
+    """Two rows that disagree; a reading of why, if one is known; whether one is but rounded."""
+
+    one: Row
+    other: Row
+    reading: str | None
+    rounded: bool
 
 
 @dataclass(frozen=True)
 class Trend:
     """The figures on one indicator; made by `trend`.
 
-    `rows` has the columns of `schemas.Published` and more: `source` (the publisher's short name),
-    `counted` (what one is), `topic` (of what; empty for torture), `period` (in words), `length`
-    (beside a calendar year), `year` (null unless the period is one), `own`, `figure` (our own).
+    `rows` has the columns of `schemas.Published` and more: `topic` (of what; empty for torture),
+    `period` (in words), `length` (beside a calendar year), `year` (null unless the period is one),
+    `shown` (the figure as a reader is shown it), `own`, `steady` (a change may be computed from it,
+    unless it is `contradicted`: by which figures). `pairs` are the `disagreements` of all figures,
+    those left out too.
     """
 
     indicator: str
     region: str
     rows: pl.DataFrame
     left_out: int
+    pairs: list[Pair]
 
     @cached_property
     def here(self) -> pl.DataFrame:
@@ -139,23 +115,23 @@ class Trend:
 
     @property
     def title(self) -> str:
-        """`Published figures on torture cases: registered, Kazakhstan`."""
-        return f"Published figures on torture cases: {self._what}, {self._where}"
+        """`Figures on torture cases: registered, Kazakhstan`."""
+        others = ", with others for comparison" if (self.rows["topic"] != "").any() else ""
+        return f"Figures on torture cases{others}: {self._about}"
 
     @property
-    def _where(self) -> str:
-        return region_name(self.region)
-
-    @property
-    def _what(self) -> str:
-        return self.indicator.replace("_", " ")
+    def _about(self) -> str:
+        return f"{self.indicator.replace('_', ' ')}, {region_name(self.region)}"
 
     @property
     def source_line(self) -> str:
         """Where the figures come from, for below a chart or a table."""
         line = f"Source: {sources.source(PUBLISHED)['attribution']}"
         if self.rows["own"].any():
-            line += f"; our own: {sources.source(FORM_1M)['attribution']}"
+            line += (
+                f"; our own: {sources.source(FORM_1M)['attribution']}, without military, transport "
+                "and central bodies"
+            )
         return line
 
     @property
@@ -164,145 +140,148 @@ class Trend:
         return [PUBLISHED, *([FORM_1M] if self.rows["own"].any() else [])]
 
     def summary(self) -> Markdown:
-        """How many figures there are, whose, and how many of them are unclear."""
+        """How many figures there are, whose, on what, and how many of them are unclear."""
         theirs, own = self.rows.filter(~pl.col("own")), self.rows.filter("own")
-        unclear = theirs.filter(pl.col("flag") != "clear").height
-        elsewhere = self.rows.height - self.here.height
-        found = f"No published figure on *{self._what}* in {self._where}"
-        if theirs.height:
-            found = (
-                f"**{_plural(theirs.height, 'published figure')}** on *{self._what}* in "
-                f"{self._where} by {_plural(theirs['source'].n_unique(), 'source')}"
-            )
-        parts = [found]
-        if unclear:
-            parts.append(f"{unclear} of them with something unclear about them")
-        if elsewhere:
-            parts.append(f"{elsewhere} on a place within the country, not drawn")
-        if own.height:
-            parts.append(f"beside them {_plural(own.height, 'figure')} of our own: {_listed(own)}")
-        if self.left_out:
-            parts.append(
-                f"{_plural(self.left_out, 'figure')} whose period, article or meaning is unclear "
-                "left out by choice"
-            )
-        notes = {change_of_bounds(self.region, f"{year}-12") for year in own["year"]} - {None}
-        minded = "".join(f"\n\n**Mind:** {note}." for note in notes)
-        return captions.markdown("; ".join(parts) + "." + minded)
+        others = theirs.filter(pl.col("topic") != "")
+        what = f"on *{self.indicator.replace('_', ' ')}* in {region_name(self.region)}"
+        by = f"by {_plural(theirs['source'].n_unique(), 'source')}"
+        topics = ", ".join(others["topic"].unique().sort().str.strip_prefix(", "))
+        ours = ", ".join(
+            f"{unit.removeprefix('offences, ')} {shown} ({period})"
+            for unit, shown, period in own.select("unit", "shown", "period").iter_rows()
+        )
+        parts = {
+            f"**{_plural(theirs.height, 'published figure')}** {what} {by}": theirs.height,
+            f"No published figure {what}": not theirs.height,
+            f"{theirs.height - others.height} on torture, {others.height} for comparison "
+            f"({topics})": others.height,
+            "{} with something unclear": theirs.filter(pl.col("flag") != "clear").height,
+            "{} on a place within the country, not drawn": self.rows.height - self.here.height,
+            f"{_plural(own.height, 'figure')} of our own, in offences: {ours}": own.height,
+            "{} left out by choice, period, article or meaning being unclear": self.left_out,
+        }
+        said = "; ".join(words.format(count) for words, count in parts.items() if count)
+        minded = [f"\n\n**Mind:** {note}." for note in own["ambiguity"].drop_nulls().unique()]
+        return captions.markdown(f"{said}." + "".join(minded))
 
     def drawn(self) -> pl.DataFrame:
         """What `charts.timeline` draws: the region's figures whose period is known."""
         line = ["source", "unit", "article"]
-        run = pl.col("year") - pl.col("year").rank("ordinal").over([*line, _steady()])
+        run = pl.col("year") - pl.col("year").rank("dense").over([*line, "steady"])
         known = self.here.filter(pl.col("length") != UNKNOWN)
         return known.select(
-            *("period", "period_start", "period_end", "year", "value", "source", "unit", "own"),
-            *("id", "topic"),
-            pl.Series("label", [_label(row) for row in known.iter_rows(named=True)], pl.String),
+            *("period", "period_start", "period_end", "year", "value", "shown", "source", "unit"),
+            *("own", "id", "topic"),
+            *(
+                pl.Series(name, [words(row) for row in known.iter_rows(named=True)], pl.String)
+                for name, words in (("label", _label), ("told", _told))
+            ),
             panel=pl.col("counted") + pl.col("topic"),
             clear=pl.col("flag") == "clear",
-            series=pl.when(_steady() & (pl.len().over([*line, _steady(), run]) > 2)).then(
+            series=pl.when(pl.col("steady") & (pl.len().over([*line, "steady", run]) > 2)).then(
                 pl.concat_str([*line, run], separator="|")
             ),
         )
 
     @property
-    def marked(self) -> list[date]:
-        """Days of `BREAKS`, for `charts.timeline`."""
-        return [day for day, *_ in BREAKS]
+    def marked(self) -> dict[str, date]:
+        """Those of `BREAKS` within the years drawn, by letter, for `charts.timeline`."""
+        days = self.drawn().select("period_start", "period_end").rows()
+        years = [day.year for period in days for day in period]
+        within = range(min(years), max(years) + 1) if years else ()
+        return {letter: day for letter, (day, _) in BREAKS.items() if day.year in within}
 
     def breaks(self) -> Markdown:
         """The dated acts that the chart marks, each with where it was read."""
         lines = [
-            f"- **{letter}**, {_day(day)}: {what} (read at {address})."
-            for letter, (day, what, address) in zip(LETTERS, BREAKS, strict=True)
+            f"- **{letter}**, {_day(day)}: {ACTS[letter]} (read at {BREAKS[letter][1]})."
+            for letter, day in self.marked.items()
         ]
-        return captions.markdown("\n".join(lines))
+        return captions.markdown("\n".join(lines) or "*None lies within the years drawn.*")
 
     def comparability(self) -> Markdown:
         """Which figures cover no calendar year, and so must not be set beside those that do."""
-        parts = []
-        for length, drawn in (
-            (PART, "; bars in the chart"),
-            (LONGER, "; bars in the chart"),
-            (UNKNOWN, ", and so not in the chart"),
-        ):
-            found = self.here.filter(pl.col("length") == length).sort("period_start", "id")
-            if found.height:
-                named = ", ".join(f"{i} ({p})" for i, p in found.select("id", "period").rows())
-                verb = "covers" if found.height == 1 else "cover"
-                parts.append(f"{_plural(found.height, 'figure')} {verb} {length}{drawn}: {named}")
-        if not parts:
-            return captions.markdown("Every figure covers a calendar year.")
+        lines = [
+            f"\n- {length}{drawn}: {', '.join(f'{i} ({p})' for i, p in found.iter_rows())}."
+            for length, drawn in ((PART, ""), (LONGER, ""), (UNKNOWN, ", not in the chart"))
+            for found in [
+                self.here.filter(length=length).sort("period_start", "id").select("id", "period")
+            ]
+            if found.height
+        ]
+        intro = "Not to be set beside the figures of calendar years, for they cover:\n"
         return captions.markdown(
-            "Not to be set beside the figures of calendar years: "
-            + "\n".join(f"\n- {one}." for one in parts)
+            intro + "".join(lines) if lines else "Every figure covers a calendar year."
         )
 
     def changes(self) -> Markdown:
         """Change over time within one source, unit and article, over whole calendar years."""
-        whole = self.here.filter(_steady()).sort(pl.col("topic") != "", "year")
+        whole = self.here.filter("steady").sort(pl.col("topic") != "", "year", "id")
         groups = whole.group_by("source", "unit", "article", maintain_order=True)
-        said = [self._change(group) for _, group in groups if group.height > 2]
+        said = [
+            self._change(group.to_dicts())
+            for _, group in groups
+            if group.height > 2 and group["year"].is_unique().all()
+        ]
         return captions.markdown(
             "\n\n".join(said)
             or "*No source has three calendar years in one unit, so no change is computed.*"
         )
 
-    def _change(self, series: pl.DataFrame) -> str:
-        first, last = series.row(0, named=True), series.row(-1, named=True)
-        values = ", ".join(f"{number(v)} ({y})" for v, y in series.select("value", "year").rows())
-        said = (
-            f"**{first['source']}**, in {first['unit']} ({_article(first)}): {values}; from "
-            f"{first['year']} to {last['year']} that is {_signed(change(first, last))}."
-        )
-        doubts = [part for text in series["ambiguity"].drop_nulls() for part in text.split("; ")]
+    def _change(self, series: list[Row]) -> str:
+        """One source's figures of one unit, the change from the first to the last, and its limits."""
+        first, *between, last = series
+        values = ", ".join(f"{row['shown']} ({row['year']})" for row in series)
+        said = f"**{first['source']}**, in {first['unit']} ({_article(first)}): {values}"
+        obstacles = _obstacles(first, last)
+        if obstacles:
+            said += f". No change is computed: {'; '.join(obstacles)}."
+        else:
+            share = change(first, last)
+            word = "rise" if share > 0 else "fall" if share else "change"
+            years = f"from {first['year']} to {last['year']}"
+            said += f"; {years} that is a {word} of {percent(abs(share))}."
+        said += "".join(f" Of those between, {one}." for row in between for one in _doubted(row))
+        ids = {row["id"] for row in series}
+        near = [p.reading for p in self.pairs if p.rounded and ids & {p.one["id"], p.other["id"]}]
+        said += "".join(f" {reading}" for reading in near)
+        doubts = [part for row in series for part in (row["ambiguity"] or "").split("; ") if part]
         if doubts:
-            parts = dict.fromkeys(
-                re.sub("^[A-Z](?=[a-z])", lambda m: m[0].lower(), d) for d in doubts
-            )
-            said += f" Unclear about one or several of them: {'; '.join(parts)}."
-        between = [
+            said += f" Unclear about one or several of them: {'; '.join(dict.fromkeys(doubts))}."
+        acts = [
             f"**{letter}** ({_day(day)})"
-            for letter, (day, *_) in zip(LETTERS, BREAKS, strict=True)
+            for letter, (day, _) in BREAKS.items()
             if first["period_end"] < day <= last["period_end"] and not first["topic"]
         ]
-        if between:
-            said += f" Between them lie {' and '.join(between)}."
+        if acts:
+            said += f" Between them lie {' and '.join(acts)}."
         later = (pl.col("source") == first["source"]) & (pl.col("year") > last["year"])
         for row in self.here.filter(later).sort("year", "id").iter_rows(named=True):
-            if _kind(row) == _kind(first):
-                try:
-                    change(last, row)
-                except MeasureError as error:
-                    said += f" Not continued: {error}."
+            if _kind(row) == _kind(first) and not obstacles:
+                why = "; ".join(_obstacles(last, row))
+                said += f" Not continued to {row['shown']} ({row['year']}): {why}."
         return said
 
     def disagreement_table(self) -> tables.Table | Markdown:
-        """Where sources disagree: both figures, both sources, and the reading, if there is one."""
-        found = disagreements(self.rows)
-        if found.is_empty():
-            return captions.markdown("*No two sources have different figures for the same period.*")
+        """Where figures differ: both, and the reading, if there is one; by period and reading."""
+        ids = set(self.rows["id"])
+        found = [pair for pair in self.pairs if {pair.one["id"], pair.other["id"]} <= ids]
+        groups: dict[tuple[str, str, str], list[str]] = {}
+        for one, other, reading, _ in found:
+            key = one["period"], _named(one), reading or NO_READING
+            groups.setdefault(key, []).append(_named(other))
+        more = len(self.pairs) - len(found)
+        omitted = f"{_plural(more, 'pair')} left out with the unclear figures"
+        if not groups:
+            said = "No two of the figures shown differ for the same period"
+            return captions.markdown(f"*{said}{f'; {omitted}' if more else ''}.*")
         shown = [
-            {
-                "period": row["period"],
-                "one": f"{number(row['value_a'])} {row['unit_a']}",
-                "source_a": f"{row['source_a']} ({row['a']})",
-                "other": f"{number(row['value_b'])} {row['unit_b']}",
-                "source_b": row["source_b"] + (f" ({row['b']})" if row["b"][0] == "P" else ""),
-                "reading": row["reading"] or NO_READING,
-            }
-            for row in found.iter_rows(named=True)
+            {"period": period, "one": one, "other": "\n".join(others), "reading": reading}
+            for (period, one, reading), others in groups.items()
         ]
-        columns = {
-            "period": ("Period", 9),
-            "one": ("One figure", 17),
-            "source_a": ("Source", 14),
-            "other": ("The other", 17),
-            "source_b": ("Source", 14),
-            "reading": ("Reading", 29),
-        }
-        return self._table(shown, f"Where sources disagree: {self._what}, {self._where}", columns)
+        columns = {"Period": 12, "One figure": 24, "The other": 29, "Reading": 35}
+        title = f"Where sources disagree: {self._about}" + (f" ({omitted})" if more else "")
+        return self._table(shown, title, columns)
 
     def table(self) -> tables.Table:
         """Every figure, by period, with its unit, publisher, doubt and address."""
@@ -312,53 +291,53 @@ class Trend:
                 "id": "ours" if row["own"] else row["id"],
                 "period": row["period"]
                 + (f" ({row['length']})" if row["length"] in {PART, LONGER} else ""),
-                "figure": number(row["value"]),
+                "figure": row["shown"],
                 "what": f"{row['unit']}; {_article(row)}"
                 + (f"; {row['geography']}" if row["region"] != COUNTRY else ""),
-                "published": ", ".join(filter(None, [row["publisher"], row["date_published"]]))
-                + f"\n{row['address']}",
+                "published": ", ".join(filter(None, [row["publisher"], row["date_published"]])),
+                "address": row["address"],
                 "ambiguity": row["ambiguity"] or "nothing",
             }
             for row in ordered.iter_rows(named=True)
         ]
-        columns = {
-            "id": ("Id", 8),
-            "period": ("Period", 15),
-            "figure": ("Figure", 9),
-            "what": ("Of what", 19),
-            "published": ("Published by", 29),
-            "ambiguity": ("What is unclear", 20),
-        }
-        title = f"Every figure: {self._what}, {self._where}"
-        return self._table(shown, title, columns, ["figure"])
+        widths = (7, 15, 10, 17, 16, 17, 18)
+        names = ("Id", "Period", "Figure", "Of what", "Published by", "Address", "What is unclear")
+        columns = dict(zip(names, widths, strict=True))
+        return self._table(shown, f"Every figure: {self._about}", columns)
 
-    def _table(
-        self,
-        shown: list[Row],
-        title: str,
-        columns: dict[str, tuple[str, int]],
-        numbers: Sequence[str] = (),
-    ) -> tables.Table:
-        """A table of long texts: columns with heading and width in percent, addresses broken."""
-        headings = {name: heading for name, (heading, _) in columns.items()}
-        made = tables.table(pl.DataFrame(shown), title, self.source_line, headings, list(numbers))
-        broken = style.css("white-space: pre-line; overflow-wrap: anywhere; vertical-align: top;")
-        widths = {name: f"{width}%" for name, (_, width) in columns.items()}
-        return replace(made, gt=made.gt.cols_width(widths).tab_style(broken, loc.body()))
+    def _table(self, shown: list[Row], title: str, columns: dict[str, int]) -> tables.Table:
+        """A table of long texts, as wide as it must be: heading → width of a column in percent."""
+        frame = pl.DataFrame(shown)
+        headings = dict(zip(frame.columns, columns, strict=True))
+        numbers = [name for name in headings if name == "figure"]
+        broken = [name for name in headings if name in {"published", "address"}]
+        made = tables.table(frame, title, self.source_line, headings, numbers)
+        widths = zip(frame.columns, columns.values(), strict=True)
+        gt = (
+            made.gt.cols_width({name: f"{width}%" for name, width in widths})
+            .tab_style(style.css("white-space: pre-line; vertical-align: top;"), loc.body())
+            .tab_style(style.css("overflow-wrap: anywhere;"), loc.body(columns=broken))
+            .tab_options(table_width="780px")  # the page's; in less it scrolls sideways
+        )
+        return replace(made, gt=gt)
 
     def figures(self) -> dict[str, Figure]:
         """The region's figures under the names they are recorded by, the period in the name."""
         named = {}
         for row in self.here.sort("period_start", "id", nulls_last=True).iter_rows(named=True):
+            doubt, name = row["ambiguity"], row["id"]
             if row["own"]:
-                named[row["id"]] = row["figure"]
-                continue
-            note = f"{row['period']}; {row['publisher']}"
-            if row["ambiguity"]:
-                note += f"; unclear: {row['ambiguity']}"
-            period = re.sub(r"\W+", "_", row["period"])
-            name = f"{self.indicator}_{period}_{row['id']}".lower()
-            named[name] = Figure(row["value"], row["unit"], sources=(PUBLISHED,), note=note)
+                measure, _, year = name.rpartition("_")
+                _, one = _own_figures(f"{year}-12", self.region)[measure]
+                named[name] = replace(one, note=doubt or one.note)
+            else:
+                period = re.sub(r"\W+", "_", row["period"])
+                note = f"{row['period']}; {row['publisher']}" + (
+                    f"; unclear: {doubt}" if doubt else ""
+                )
+                one = Figure(row["value"], row["unit"], (), (PUBLISHED,), None, note)
+                shown = row["shown"] if row["bound"] else None
+                named[f"{self.indicator}_{period}_{name}".lower()] = replace(one, shown=shown)
         return named
 
 
@@ -378,59 +357,44 @@ def trend(indicator: str, region: str = COUNTRY, *, unclear: bool = True) -> Tre
         raise UnknownValueError(
             f"unknown indicator {indicator!r}; the table has: {', '.join(INDICATORS)}"
         )
-    own = _own(indicator, region)
-    every = datasets.load_published().filter(pl.col("indicator") == indicator)
-    if region != COUNTRY:
-        every = every.filter(pl.col("region") == region)
-    doubtful = pl.col("flag").str.starts_with("unclear") | pl.col("article").str.ends_with(
-        NOT_NAMED
-    )
-    kept = every if unclear else every.filter(~doubtful)
-    lines = [_line(row) for row in kept.iter_rows(named=True)] + own
-    if not lines:
+    own = list(_own(indicator, region))
+    table = datasets.load_published()
+    every = table.filter(indicator=indicator, **({} if region == COUNTRY else {"region": region}))
+    lines = [_line(row) for row in [*every.iter_rows(named=True), *own]]
+    pairs = disagreements(lines)
+    for one, other, _, rounded in pairs:
+        if not rounded:
+            one["contradicted"].append(_named(other))
+            other["contradicted"].append(_named(one))
+    kept = [row for row in lines if unclear or row["own"] or not _doubtful(row)]
+    if not kept:
         why = f": all {every.height} of them are unclear" if every.height else ""
         raise KzresearchError(
             f"no figure on {indicator.replace('_', ' ')} in {region_name(region)}{why}"
         )
-    types: dict[str, Any] = {
-        **every.schema,
-        "year": pl.Int64,
-        "own": pl.Boolean,
-        "figure": pl.Object,
-    }
-    rows = pl.DataFrame(lines, schema_overrides=types)
-    return Trend(indicator, region, rows, every.height - kept.height)
+    words = dict.fromkeys(("topic", "period", "length", "shown"), pl.String)
+    more: dict[str, Any] = {"year": pl.Int64, "contradicted": pl.List(pl.String)}
+    more |= dict.fromkeys(("own", "steady"), pl.Boolean)
+    rows = pl.DataFrame(kept, schema={**table.schema, **words, **more})
+    return Trend(indicator, region, rows, len(lines) - len(kept), pairs)
 
 
-def disagreements(rows: pl.DataFrame) -> pl.DataFrame:
+def disagreements(rows: list[Row]) -> list[Pair]:
     """Pairs of figures that differ although indicator, place, article and period are the same.
 
     `rows` as a `Trend` has them. The unit must be the same, or both count proceedings (cases,
     offences, investigations, facts). Figures of one publication do not contradict each other, and a
     figure that counts a part of the cases contradicts no other.
-
-    Returns one row per pair: `period`, and for each of the two `a`, `value_a`, `unit_a`, `source_a`
-    (and so on), `reading` (null where none is known).
     """
-    whole = rows.filter(
-        pl.col("length") != UNKNOWN, pl.col("flag") != "partial", pl.col("region").is_not_null()
-    )
-    pairs = [
-        {"period": one["period"], **_sided(one, "a"), **_sided(other, "b")}
-        | {"reading": _reading(one, other)}
-        for one, other in combinations(whole.sort("period_start", "own", "id").to_dicts(), 2)
+    whole = [r for r in rows if r["length"] != UNKNOWN and r["flag"] != "partial" and r["region"]]
+    whole.sort(key=lambda row: (row["period_start"], row["own"], row["id"]))
+    return [
+        Pair(one, other, _reading(one, other), _rounded(one, other))
+        for one, other in combinations(whole, 2)
         if _same(one) == _same(other)
         and one["value"] != other["value"]
         and one["address"] != other["address"]
     ]
-    names = ("a", "unit_a", "source_a", "b", "unit_b", "source_b", "reading")
-    schema = {"period": pl.String, "value_a": pl.Float64, "value_b": pl.Float64}
-    return pl.DataFrame(pairs, schema=schema | dict.fromkeys(names, pl.String))
-
-
-def _sided(row: Row, side: str) -> Row:
-    parts = {f"{name}_{side}": row[name] for name in ("value", "unit", "source")}
-    return {side: row["id"], **parts}
 
 
 def change(earlier: Row, later: Row) -> float:
@@ -439,54 +403,64 @@ def change(earlier: Row, later: Row) -> float:
     Both are rows of a `Trend` (as dictionaries).
 
     Raises MeasureError, in one sentence, unless source, indicator, place, article and unit are the
-    same, both periods are known and whole, of the same days of their years, one after the other.
+    same, both cover a whole calendar year, one after the other, neither is a bound, and no other
+    figure contradicts either.
     """
-    for name in ("indicator", "geography", "source", "article", "unit"):
-        if earlier[name] != later[name]:
-            _refuse(earlier, later, f"{name} {earlier[name]!r} is not {name} {later[name]!r}")
-    for row in (earlier, later):
-        if row["flag"] in NOT_COMPARED:
-            _refuse(earlier, later, f"of {row['id']}, {FLAGS[row['flag']]}")
-    if _days(earlier) != _days(later):
-        _refuse(earlier, later, f"{earlier['period']} is not as long as {later['period']}")
-    if later["period_start"] <= earlier["period_end"]:
-        _refuse(earlier, later, f"{later['period']} does not come after {earlier['period']}")
-    if not earlier["value"]:
-        _refuse(earlier, later, "there is no rate of change from nought")
+    for why in _obstacles(earlier, later):
+        both = " and ".join(f"{row['shown']} ({row['period']})" for row in (earlier, later))
+        raise MeasureError(f"{both} must not be compared: {why}")
     return float(later["value"] / earlier["value"] - 1)
 
 
-def _refuse(earlier: Row, later: Row, why: str) -> None:
-    raise MeasureError(
-        f"{number(earlier['value'])} ({earlier['period']}) and {number(later['value'])} "
-        f"({later['period']}) must not be compared: {why}"
-    )
+def _obstacles(earlier: Row, later: Row) -> list[str]:
+    """Why two figures must not be compared."""
+    found = [
+        f"{name} {earlier[name]!r} is not {name} {later[name]!r}"
+        for name in ("indicator", "region", "source", "article", "unit")
+        if earlier[name] != later[name]
+    ]
+    for row in (earlier, later):
+        if row["flag"] in NOT_COMPARED:
+            found += [f"of {row['id']}, {FLAGS[row['flag']]}"]
+        if row["year"] is None:
+            found += [f"{row['period']} is not a calendar year"]
+        if row["bound"] not in {None, "≈"}:
+            found += [f"{row['shown']} is a bound"]
+        found += _doubted(row)
+    if not found and later["year"] <= earlier["year"]:
+        found += [f"{later['period']} does not come after {earlier['period']}"]
+    if not earlier["value"]:
+        found += ["there is no rate of change from nought"]
+    return found
 
 
-def _days(row: Row) -> tuple[int, ...]:
-    """First day and the day after the last, without their years, and the years between."""
-    start, after = row["period_start"], row["period_end"] + timedelta(days=1)
-    return start.month, start.day, after.month, after.day, after.year - start.year
+def _doubted(row: Row) -> list[str]:
+    """By which figures one is contradicted, if by any."""
+    by = ", and by ".join(row["contradicted"])
+    return [f"{row['shown']} ({row['period']}) is contradicted by {by}"] if by else []
 
 
-def _own(indicator: str, region: str) -> list[Row]:
-    """Our own figures of every whole year that the workbooks cover."""
+def _doubtful(row: Row) -> bool:
+    """Whether period, article or meaning are unclear."""
+    return row["flag"].startswith("unclear") or row["article"].endswith(NOT_NAMED)
+
+
+def _own(indicator: str, region: str) -> Iterator[Row]:
+    """Our own figures of whole years; of a new region's first from the day it begins."""
     held = datasets.coverage().filter(
         pl.col("source") == FORM_1M, pl.col("period").str.ends_with("-12")
     )
     datasets.check_reported(max(held["period"].to_list()), region, "146")  # a known region
     if region != COUNTRY:
         held = held.filter(pl.col("region") == region)
-    rows = []
+    begun = load_regions().filter(region=region)["valid_from"].drop_nulls()
     for period in held["period"].unique().sort():
-        year = int(period[:4])
+        year, note = int(period[:4]), change_of_bounds(region, period)
         for name, (label, figure) in _own_figures(period, region).items():
-            if name in OWN.get(indicator, ()):
-                row = {
+            if name in OWN.get(indicator, ()) and figure.value is not None:
+                yield {
                     "id": f"{name}_{year}",
-                    "title": None,
-                    "date_published": None,
-                    "period_start": date(year, 1, 1),
+                    "period_start": max([date(year, 1, 1), *begun]),
                     "period_end": date(year, 12, 31),
                     "geography": region,
                     "region": region,
@@ -494,15 +468,16 @@ def _own(indicator: str, region: str) -> list[Row]:
                     "indicator": indicator,
                     "value": figure.value,
                     "unit": f"offences, {label}",
+                    "counted": "offences",
+                    "source": OURS,
                     "publisher": f"{OURS} ({origin(figure.cells)})",
                     "address": sources.source(FORM_1M)["address"],
-                    "ambiguity": OURS_UNCLEAR,
-                    "flag": "clear",
+                    "ambiguity": note,
+                    "flag": "unclear_meaning" if note else "clear",
                 }
-                rows.append(_line(row) | {"source": OURS, "own": True, "figure": figure})
-    return rows
 
 
+@cache
 def _own_figures(period: str, region: str) -> dict[str, tuple[str, Figure]]:
     bases, steps = flows.flow_figures(period, region)
     labels = {step.name: step.label for step in flows.ALL} | {"completed": "completed"}
@@ -512,42 +487,20 @@ def _own_figures(period: str, region: str) -> dict[str, tuple[str, Figure]]:
 def _line(row: Row) -> Row:
     """A row with what is told from it alone."""
     period, length = period_in_words(row["period_start"], row["period_end"])
+    article, bound = row["article"], row.get("bound")
+    topic = "all articles" if article == "all" else article.removesuffix(f", {NOT_NAMED}")
+    own, whole = row["source"] == OURS, length == YEAR
     return row | {
-        "source": _source(row["publisher"]),
-        "counted": _counted(row),
-        "topic": _topic(row["article"]),
+        "topic": "" if article.startswith(("146", "torture")) else f", {topic}",
         "period": period,
         "length": length,
-        "year": row["period_start"].year if length == YEAR else None,
-        "own": False,
-        "figure": None,
+        "year": row["period_start"].year if whole else None,
+        "shown": f"{bound} {number(row['value'])}" if bound else number(row["value"]),
+        "bound": bound,
+        "own": own,
+        "steady": whole and not own and row["flag"] not in NOT_COMPARED,
+        "contradicted": [],
     }
-
-
-def _source(publisher: str) -> str:
-    """The publisher's short name: whom it cites, and where it was read, left out."""
-    for mark in (" (", " / ", ", ", " citing ", " via "):
-        publisher = publisher.partition(mark)[0]
-    return NAMES.get(publisher, publisher)
-
-
-def _counted(row: Row) -> str:
-    """What one is; a unit without a noun that is known, or of no one indicator, is itself."""
-    unit = str(row["unit"])
-    found = {what: re.search(rf"\b({nouns})\b", unit) for what, nouns in NOUNS.items()}
-    first = min(found, key=lambda what: m.start() if (m := found[what]) else len(unit))
-    if row["indicator"] == "other" or not found[first]:
-        return unit
-    if first == "complaints":
-        return next(words for pattern, words in BODIES.items() if re.search(pattern, unit))
-    return first
-
-
-def _topic(article: str) -> str:
-    """What a figure counts if not torture: `, chapter 3`."""
-    if article.startswith(("146", "torture")):
-        return ""
-    return ", all articles" if article == "all" else f", {article.removesuffix(f', {NOT_NAMED}')}"
 
 
 def period_in_words(start: date | None, end: date | None) -> tuple[str, str]:
@@ -559,32 +512,18 @@ def period_in_words(start: date | None, end: date | None) -> tuple[str, str]:
     if start is None or end is None:
         known = [f"{word} {_day(day)}" for word, day in (("from", start), ("to", end)) if day]
         return f"{known[0]}, otherwise not known" if known else "not known", UNKNOWN
-    months = start.day == 1 and (end + timedelta(days=1)).day == 1
-    if months and (start.month, end.month) == (1, 12):
-        if start.year == end.year:
-            return str(start.year), YEAR
-        return f"{start.year}–{end.year}", LONGER
-    one, two = (_month(start), _month(end)) if months else (_day(start), _day(end))
-    for same in (f" {end.year}", f" {calendar.month_name[end.month]}"):
-        if not one.endswith(same):
-            break
-        one = one.removesuffix(same)
-    words = two if start == end or one == calendar.month_name[end.month] else f"{one}–{two}"
-    return words, PART if start.year == end.year else LONGER
+    length = PART if start.year == end.year else LONGER
+    if length == PART and (start.day, start.month) == (1, 1) and (end + timedelta(1)).day == 1:
+        if end.month == 12:
+            return str(end.year), YEAR
+        return captions.months(f"{end:%Y-%m}"), PART
+    if start == end:
+        return _day(end), PART
+    return f"{_day(start).removesuffix(f' {end.year}')}–{_day(end)}", length
 
 
 def _day(day: date) -> str:
-    return f"{day.day} {_month(day)}"
-
-
-def _month(day: date) -> str:
-    return f"{calendar.month_name[day.month]} {day.year}"
-
-
-def _steady() -> pl.Expr:
-    """Figures of others that a change over calendar years may be computed from."""
-    whole = pl.col("year").is_not_null() & ~pl.col("flag").is_in(NOT_COMPARED)
-    return whole & ~pl.col("own")
+    return f"{day.day} {day:%B %Y}"
 
 
 def _kind(row: Row) -> tuple[str, str]:
@@ -598,7 +537,18 @@ def _same(row: Row) -> tuple[Any, ...]:
     return *(row[name] for name in shared), *_kind(row)
 
 
+def _rounded(one: Row, other: Row) -> bool:
+    """Whether one figure is the other, rounded to hundreds."""
+    return any(
+        first["bound"] == "≈" and round(second["value"], -2) == first["value"]
+        for first, second in ((one, other), (other, one))
+    )
+
+
 def _reading(one: Row, other: Row) -> str | None:
+    if _rounded(one, other):
+        rough, exact = sorted((one, other), key=lambda row: row["bound"] != "≈")
+        return f"{rough['shown']} ({rough['id']}) is {exact['shown']} ({exact['id']}) rounded."
     text = READINGS.get((one["id"], other["id"]))
     if text is None:
         return None
@@ -606,13 +556,14 @@ def _reading(one: Row, other: Row) -> str | None:
     gross, net = ours["gross_caseload"].value, ours["registered"].value
     assert gross  # the workbooks have both
     assert net
-    return text.format(
+    told = text.format(
         a=number(one["value"]),
         b=number(other["value"]),
         times=f"{one['value'] / other['value']:.0f}",
         own_times=f"{gross / net:.0f}",
         **{name: figure.text for name, figure in ours.items()},
     )
+    return A_READING.format(told)
 
 
 def _article(row: Row) -> str:
@@ -622,25 +573,26 @@ def _article(row: Row) -> str:
     return f"article {article}" if article[0].isdigit() else article
 
 
+def _told(row: Row) -> str:
+    """A figure with its unit: `766 criminal cases`, `1 criminal offence`."""
+    unit = re.sub(r"s\b", "", row["unit"], count=1) if row["value"] == 1 else row["unit"]
+    return f"{row['shown']} {unit}"
+
+
+def _named(row: Row) -> str:
+    """A figure with its unit, source and id."""
+    return f"{_told(row)}, {row['source']}" + ("" if row["own"] else f" ({row['id']})")
+
+
 def _label(row: Row) -> str:
     """What stands at a figure: its number, and what it is where no axis says it."""
     if row["own"]:
-        return f"{number(row['value'])} {row['unit'].removeprefix('offences, ')}"
+        return f"{row['shown']} {row['unit'].removeprefix('offences, ')}"
     if row["year"]:
-        return number(row["value"])
+        return str(row["shown"]).removeprefix("≈ ")  # there is no room, and the mark is hollow
     topic_and_source = f"{row['topic']}, {row['source']}"
     # A long unit is cut; the table has it whole.
-    unit = shorten(row["unit"], max(16, 74 - len(topic_and_source)), placeholder=" …")
-    return f"{number(row['value'])} {unit}{topic_and_source}"
-
-
-def _listed(own: pl.DataFrame) -> str:
-    lines = own.select("year", "value", "unit").iter_rows()
-    return "; ".join(f"{number(value)} {unit}, {year}" for year, value, unit in lines)
-
-
-def _signed(share: float) -> str:
-    return f"a {'rise' if share > 0 else 'fall'} of {percent(abs(share))}" if share else "no change"
+    return shorten(_told(row), 74 - len(topic_and_source), placeholder=" …") + topic_and_source
 
 
 def _plural(count: int, what: str) -> str:

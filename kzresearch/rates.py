@@ -311,13 +311,16 @@ def funnel_limits(
     """Control limits of a funnel plot of rates: where chance alone would leave a rate.
 
     For a population N the count is Poisson with mean m = `pooled_rate` / `per` · N · `months` / 12.
-    With r the smallest number whose P(X ≤ r) ≥ p, the limit for p is the count r − α,
-    α = (P(X ≤ r) − p) / P(X = r), as a rate and never below 0; p = (1 ∓ level) / 2.
+    With r the smallest number whose P(X ≤ r) ≥ p, and α = (P(X ≤ r) − p) / P(X = r), the lower
+    limit is the count r − α of p = (1 − level) / 2, as a rate and never below 0, the upper one the
+    count r + 1 − α of p = (1 + level) / 2. A count lies beyond a limit exactly where chance brings
+    one as far out, on that side, with a probability below (1 − level) / 2. That is why the upper
+    limit is one count further out than in the reference, whose formula counts both from below:
+    there seven of seven can lie beyond it though chance often brings just that.
 
     The limits belong to the pooled rate, not to a region: a region outside them differs from the
     others by more than chance would make it, if they all had the pooled rate and cases were
-    independent. Where few cases are expected, counts are so coarse that chance passes a limit more
-    often than its level says.
+    independent.
 
     Returns one row per level and population, in the order given: `population`, `level`, `lower`,
     `upper` (cases per `per` persons and year); limits null where the population is 0 or null.
@@ -597,7 +600,7 @@ def _control_limits(
     levels: Sequence[float],
     unit: float,
 ) -> pl.DataFrame:
-    """Limits of a count over its size, for each level: `unit` · (r − α) / size."""
+    """Limits of a count over its size, for each level: `funnel_limits` has the formula."""
     import numpy as np
 
     size = sizes.to_numpy().copy()
@@ -607,7 +610,8 @@ def _control_limits(
     def limit(tail: float) -> np.ndarray[Any, Any]:
         smallest = counts.ppf(tail)
         excess = (counts.cdf(smallest) - tail) / counts.pmf(smallest)
-        return np.maximum(smallest - np.clip(excess, 0, 1), 0) * unit / size
+        count = smallest - np.clip(excess, 0, 1) + (tail > 0.5)
+        return np.clip(count, *counts.support()) * unit / size
 
     frames = []
     for level in levels:

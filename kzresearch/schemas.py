@@ -38,14 +38,15 @@ INDICATORS = [
 ]
 FLAGS = {
     "clear": "article, period and what is counted are plain",
-    "unclear_meaning": "what is counted is not plain",
     "unclear_period": "the period is not stated, inferred, or a typical year",
+    "unclear_meaning": "what is counted is not plain",
     "partial": "counts a part of the cases only: one event, one case, one body's own",
     "approximate": "a bound, or rounded",
     "conflict": "another source or edition has another figure for the same",
-    "unclear_article": "the article is not named, nothing else is unclear",
+    "unclear_article": "the article is not named, or by its title only; nothing else is unclear",
 }
 """What `flag` says: where several hold, the first in this order, after `clear`."""
+BOUNDS = {">": "more than", "≥": "at least", "<": "less than", "≤": "at most", "≈": "about"}
 
 
 def _is(text: str, **more: str) -> dict[str, str]:
@@ -289,7 +290,19 @@ class Published(dy.Schema):
         metadata=_is("what is counted, roughly; `unit` says it closely"),
     )
     value = dy.Float64(nullable=False, min=0, metadata=_is("the figure; its unit stands beside it"))
+    bound = dy.String(
+        nullable=True,
+        check=lambda c: c.is_in(list(BOUNDS)),
+        metadata=_is(
+            "; ".join(f"{sign} {words}" for sign, words in BOUNDS.items())
+            + "; null where the figure is given as exact"
+        ),
+    )
     unit = dy.String(nullable=False, metadata=_is("what one is, or percent of what"))
+    counted = dy.String(
+        nullable=False, metadata=_is("kind of unit, the same for units in other words")
+    )
+    source = dy.String(nullable=False, metadata=_is("short name of who published it"))
     publisher = dy.String(nullable=False, metadata=_is("who published it, and whom it cites"))
     title = dy.String(nullable=True, metadata=_is("of the publication; null if not seen"))
     date_published = dy.String(

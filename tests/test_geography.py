@@ -1,6 +1,7 @@
 """Regions beside each other: figures, rates, limits, maps; from the bundled tables and small frames."""
 
 import json
+import re
 from datetime import date
 from itertools import pairwise
 
@@ -10,10 +11,12 @@ from IPython.display import Markdown
 from scipy import stats
 
 import kzresearch as kz
-from kzresearch import charts, datasets, flows, geography, rates, regions, schemas
-from kzresearch.charts.places import SHADES
+from kzresearch import charts, datasets, flows, funnels, geography, rates, regions, schemas
+from kzresearch.boundaries import Boundaries
+from kzresearch.charts.places import CITIES, SHADES
 from kzresearch.errors import SourceError, UnknownValueError
-from kzresearch.geography import Boundaries, RegionalReport, regional_report
+from kzresearch.figures import number
+from kzresearch.geography import RegionalReport, regional_report
 
 # Gross caseload, registered (net), terminated: torture by region, as read from the workbooks by hand.
 TORTURE = {
@@ -52,6 +55,7 @@ def places(values: dict[str, float | None]) -> pl.DataFrame:
             "region": list(values),
             "label": [regions.short_name(region) for region in values],
             "value": list(values.values()),
+            "shown": [number(value) for value in values.values()],
             "tile_row": [1] * len(values),
             "tile_column": list(range(1, len(values) + 1)),
         },
@@ -73,7 +77,7 @@ def test_recorded_figures_are_the_workbooks(report):
     assert found["rate_gross_caseload"].value == pytest.approx(
         918 / ((19_503_159 + 19_766_807) / 2) * 100_000, rel=1e-5
     )
-    assert len(found) == 4 + 3 * 20 + 3 * 17
+    assert len(found) == 4 + 3 * 20 + 2 * 3 * 17
 
 
 def test_every_figure_is_the_sum_of_its_cells(report):
@@ -84,9 +88,9 @@ def test_every_figure_is_the_sum_of_its_cells(report):
         cells = pl.DataFrame([cell._asdict() for cell in one.cells])
         count = cells.join(form, on=["workbook", "cell"])["value"].sum()
         persons = cells.join(people, on=["workbook", "cell"])["value"].sum() / 2
-        if not name.startswith("rate"):
+        if not name.startswith(("rate", "shrunken")):
             assert (one.value, persons, one.unit) == (count, 0, "offences"), name
-        elif not name.endswith(("lower", "upper")):
+        elif name.startswith("rate") and not name.endswith(("lower", "upper")):
             assert one.value == pytest.approx(count / persons * 100_000, rel=1e-5), name
             assert one.sources == ("form_1m", "population_2000_2023")
             assert one.unit == "offences per 100,000 inhabitants, 12 months"
@@ -95,6 +99,48 @@ def test_every_figure_is_the_sum_of_its_cells(report):
 def test_figures_of_regions_whose_bounds_changed_say_so(report):
     noted = {name[-5:] for name, one in report.figures.items() if "2022-06-08" in (one.note or "")}
     assert noted == {"kz_10", "kz_19", "kz_33", "kz_35", "kz_62", "kz_63"}
+    assert report.figures["registered_kz_62"].note.endswith("from 8 June")
+
+
+def test_note_on_bounds_stands_behind_a_note_of_the_figure(monkeypatch):
+    found = flows.flow_figures
+
+    def noted(*args):
+        bases, steps = found(*args)
+        label, gross = bases["gross_caseload"]
+        return bases | {"gross_caseload": (label, gross.named("f", "the source differs"))}, steps
+
+    monkeypatch.setattr(flows, "flow_figures", noted)
+    figures = RegionalReport("2022-12", "146").figures
+    assert figures["gross_caseload_kz_75"].note == "the source differs"
+    assert figures["gross_caseload_kz_10"].note.startswith("the source differs; Split off from")
+
+
+def test_rates_of_units_of_several_regions_name_them(report):
+    notes = {name: one.note for name, one in report.figures.items() if "rate_" in name}
+    assert notes["rate_gross_caseload_kz_63"] == "of East Kazakhstan with Abai"
+    assert notes["rate_gross_caseload_kz_63_lower"].endswith("; of East Kazakhstan with Abai")
+    assert notes["rate_gross_caseload_kz_75"] is None
+    of_several = {name[-5:] for name, note in notes.items() if note and " with " in note}
+    assert of_several == {"kz_19", "kz_35", "kz_63", "lower", "upper"}
+
+
+def test_shrunken_rates_are_recorded_with_what_they_follow_from(report):
+    one = report.figures["shrunken_rate_gross_caseload_kz_75"]
+    shape, prior = re.match(
+        r"\(([\d.]+) \+ gross caseload\) / \(([\d.]+) \+ mean", one.formula
+    ).groups()
+    people = report.population["KZ-75"].value
+    assert one.value == pytest.approx(
+        (float(shape) + 189) / (float(prior) + people) * 100_000, rel=1e-5
+    )
+    assert (one.text, one.cells) == ("8.74", report.figures["rate_gross_caseload_kz_75"].cells)
+    low, high = (
+        report.figures[f"shrunken_rate_gross_caseload_kz_75_{e}"] for e in ("lower", "upper")
+    )
+    assert low.value < one.value < high.value
+    alike = regional_report("2022-12", "415").figures["shrunken_rate_gross_caseload_kz_75"]
+    assert alike.formula == "the rate of all units together: they differ by no more than chance"
 
 
 def test_counts_add_up_to_the_country_and_stand_by_size(report):
@@ -130,10 +176,11 @@ def test_other_years_keep_their_regions():
 
 def test_caseload_of_a_short_period_is_not_scaled_to_a_year():
     short, full = RegionalReport("2022-02", "146"), RegionalReport("2022-12", "146")
-    count = kz.Figure(50, "offences")
-    found = short._rate("r", count, "KZ")
-    assert found["r"].value == full._rate("r", count, "KZ")["r"].value
-    assert found["r"].unit == "offences per 100,000 inhabitants, 2 months"
+    counts = {"flow": full.flow, "counts": full.counts, "country": full.country}
+    short.__dict__.update(counts)  # as if they were those of two months
+    name = "rate_gross_caseload"
+    assert short.rates[name].value == full.rates[name].value
+    assert short.rates[name].unit == "offences per 100,000 inhabitants, 2 months"
     assert RegionalReport("2022-01", "146").length == "1 month"
 
 
@@ -147,6 +194,48 @@ def test_regions_with_nothing_registered_are_named_with_their_terminations(repor
     table = report.counts_table().frame.filter(pl.col("label").is_in(["Kyzylorda", "Ulytau"]))
     columns = ["label", "registered", "terminated_rehabilitating"]
     assert table.select(columns).rows() == [("Kyzylorda", "0", "70"), ("Ulytau", "0", "0")]
+
+
+def test_region_with_nothing_registered_gross_lost_nothing_to_terminations():
+    said = regional_report("2022-12", "415").unregistered().data
+    assert "In Shymkent nought is what the terminations left of the registered, not" in said
+    assert "In Aktobe none was registered in the year, terminated or not" in said
+
+
+def test_nought_is_explained_by_terminations_where_they_explain_it(report):
+    said = report.unregistered().data
+    assert "There nought is what the terminations left of the registered, not" in said
+    assert "carried over" not in said
+
+
+@pytest.mark.parametrize(
+    ("article", "said"),
+    [
+        ("127", "of 1 offence** in 12 months. Cases are counted in Almaty (1). No case at all is "),
+        ("415", "of 2 offences** in 12 months. Cases are counted in Aktobe (1) and Shymkent (1)."),
+    ],
+)
+def test_words_follow_the_number(article, said):
+    found = regional_report("2022-12", article)
+    assert said in found.summary().data
+    assert "counted in 1" in found.summary().data  # of 20 regions, not nineteen names
+
+
+def test_small_rates_and_large_ones_are_written_alike_everywhere(report):
+    rare = regional_report("2022-12", "127")
+    assert "**0.0051 offences per" in rare.about_rates().data
+    assert "- All together: 0.0051." in rare.funnel_of_rates().outside("rates").data
+    assert rare.rates_table().frame.row(0)[3:5] == ("0.0051", "0.00013 to 0.028")
+    assert rare.places("rate")["shown"][0] == "0.047"
+    assert "1,261.96" in regional_report("2022-12", "total").funnel_of_rates().outside("rates").data
+
+
+def test_share_that_is_nought_everywhere_is_not_a_share_that_is_missing():
+    found = regional_report("2022-12", "127")
+    assert (
+        found.funnel_of_shares().outside("shares").data
+        == "*Nothing stands out: all shares are 0.0 %.*"
+    )
 
 
 def test_summary_and_bounds(report):
@@ -190,7 +279,7 @@ def test_period_without_population_goes_on_without_rates(monkeypatch, until, why
     assert found.figures["gross_caseload"].value == 918
     assert found.figures["rate_gross_caseload_kz_75"].text == "not reported"
     assert isinstance(found.rates_table(), Markdown)
-    assert found.outside_of_rates().data == "*There are no rates to compare.*"
+    assert found.funnel_of_rates().outside("rates").data == "*There are no rates to compare.*"
     shown = [
         charts.intervals(found.intervals(), "Rates", "u", "s"),
         charts.funnel(found.funnel_of_rates(), "Rates", "n", "u", "s"),
@@ -205,7 +294,7 @@ def test_article_without_any_case_says_so():
     assert "No case of this article" in found.summary().data
     assert found.unregistered().data.startswith("*No region")
     assert found.figures["rate_gross_caseload"].value == 0
-    assert found.outside_of_shares().data == "*There are no shares to compare.*"
+    assert found.funnel_of_shares().outside("shares").data == "*There are no shares to compare.*"
     assert isinstance(charts.pairs(found.counts, {"registered": "r"}, "T", "u", "s"), Markdown)
     assert isinstance(charts.funnel(found.funnel_of_shares(), "T", "n", "u", "s"), Markdown)
 
@@ -226,30 +315,14 @@ def test_wrong_parameters_are_one_sentence(given, message):
 # limits of chance
 
 
-@pytest.mark.parametrize("pooled", [0.05, 0.5, 0.885])
-def test_point_is_outside_just_where_chance_is_that_rare(pooled):
-    sizes, values, expected = [], [], []
-    for size in range(1, 60):
-        for x in range(size + 1):
-            tail = min(stats.binom.cdf(x, size, pooled), stats.binom.sf(x - 1, size, pooled))
-            sizes.append(float(size))
-            values.append(x / size)
-            expected.append(geography.ZONES[int(tail < 0.025) + int(tail < 0.001)])
-    points = pl.DataFrame({"label": "a", "size": sizes, "value": values})
-    found = geography._funnel(
-        points, pooled, lambda n: rates.funnel_limits_of_shares(n, pooled, geography.LEVELS), 1
-    )
-    assert found.points["zone"].to_list() == expected
-
-
 def test_rates_outside_the_limits_have_a_tail_as_small(report):
     found = report.funnel_of_rates()
     count = report.units.filter(pl.col("rate").is_not_null())
     for line, n in zip(found.points.iter_rows(named=True), count["gross_caseload"], strict=True):
         mean = line["size"] * found.centre / 100_000
         tail = min(stats.poisson.cdf(n, mean), stats.poisson.sf(n - 1, mean))
-        assert line["zone"] == geography.ZONES[int(tail < 0.025) + int(tail < 0.001)], line["label"]
-    text = report.outside_of_rates().data
+        assert line["zone"] == funnels.ZONES[int(tail < 0.025) + int(tail < 0.001)], line["label"]
+    text = report.funnel_of_rates().outside("rates").data
     assert "Outside the 99.8 % limits, 8 of 17: above Almaty (8.87)" in text
     assert "Outside the 95 % limits only, 1 of 17: below Turkistan (3.52)." in text
 
@@ -398,9 +471,14 @@ def test_real_boundaries_match_by_code_and_are_wound_as_the_projection_wants(raw
         for pairs in (east, south):
             assert stats.spearmanr(*zip(*pairs, strict=True)).statistic > 0.75
     assert found.sources[-1] == "geokz"
-    chart = charts.region_map(found.places("rate"), "T", "u", "s", outlines, digits=1)
-    assert spec(chart)["projection"]["type"] == "conicEqualArea"
-    assert "OpenStreetMap" in json.dumps(spec(chart)["title"], ensure_ascii=False)
+    chart = spec(charts.region_map(found.places("rate"), "T", "u", "s", outlines))
+    assert chart["projection"]["type"] == "conicEqualArea"
+    assert "OpenStreetMap" in json.dumps(chart["title"], ensure_ascii=False)
+    squares = [layer for layer in chart["layer"] if layer["mark"]["type"] == "square"]
+    assert "band" in [layer["encoding"].get("color", {}).get("field") for layer in squares]
+    shapes = outlines.topology["objects"][outlines.feature]["geometries"]
+    cities = {one["properties"]["iso"] for one in shapes if one["properties"]["type"] == "city"}
+    assert cities == set(CITIES) == set(kz.load_regions().filter(kind="city")["region"])
 
 
 # charts
@@ -422,6 +500,16 @@ def test_funnel_names_what_is_outside_and_keeps_names_apart(report):
     assert "Aktobe: 0.76: outside the 99.8 % limits" in chart["description"]
     points = next(lines for lines in chart["datasets"].values() if lines and "zone" in lines[0])
     named = {line["label"] for line in points if line["side"]}
-    assert named == set(plot.points.filter(pl.col("zone") != geography.ZONES[0])["label"])
+    assert named == set(plot.points.filter(pl.col("zone") != funnels.ZONES[0])["label"])
     sides = {line["label"]: line["side"] for line in points}
     assert sides["North Kazakhstan"] != "right"  # Mangystau is there
+
+
+@pytest.mark.parametrize("article", ["415", "409"])
+def test_funnel_of_regions_that_all_have_one_size(article):
+    plot = regional_report("2022-12", article).funnel_of_shares()
+    assert plot.points["size"].unique().to_list() == [1]
+    chart = spec(charts.funnel(plot, "T", "cases", "share", "s", axis_format=".0%"))
+    low, high = chart["layer"][0]["encoding"]["x"]["scale"]["domain"]
+    assert low < 1 < high
+    assert plot.limits["size"].n_unique() > 1

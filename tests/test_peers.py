@@ -26,6 +26,51 @@ def test_country_that_nobody_rates_is_refused():
         among_peers("Kazakstan", 2021)
 
 
+@pytest.mark.parametrize(
+    ("country", "year", "years"),
+    [
+        ("Kazakhstan", 10**23, "1990 to 2024"),
+        ("Kazakhstan", -5, "1990 to 2024"),
+        ("Kazakhstan", 1985, "1990 to 2024"),
+        ("Russia", 1969, "1970 to 2024"),
+    ],
+)
+def test_year_that_nobody_rates_the_country_in_is_refused(country, year, years):
+    with pytest.raises(UnknownValueError) as error:
+        among_peers(country, year)
+    assert str(error.value) == (
+        f"no index at hand rates {country} in {year}; they rate it in {years}"
+    )
+
+
+def test_the_only_country_rated_has_no_peers():
+    said = among_peers("Russia", 1985).sentence(VDEM).data
+    assert "the only country at hand that is rated for the year. " in said
+    assert "rank 1" not in said
+    assert among_peers("Russia", 1985).figures["vdem_v2cltort_rank"].value == 1
+
+
+def test_every_figure_cites_the_cells_it_was_taken_from(kazakhstan):
+    cells = {name: [cell.cell for cell in one.cells] for name, one in kazakhstan.figures.items()}
+    assert cells["hrmi_tort"] == ["line 51, mean"]
+    assert cells["hrmi_tort_lower"] == ["line 51, lobound_10"]
+    assert cells["hrmi_tort_upper"] == ["line 51, upbound_90"]
+    assert cells["hrmi_tort_rank"] == ["line 51, mean", "line 101, mean"]
+    assert cells["vdem_v2cltort_lower"] == []
+    assert kazakhstan.figures["vdem_v2cltort_lower"].sources == ()
+    ranked = [len(cells[name]) for name in ("freedom_in_the_world_rank", "vdem_v2cltort_rank")]
+    assert ranked == [12, 12]
+
+
+def test_bounds_stand_in_the_cells_cited(kazakhstan, raw):
+    (path,) = (raw / "indicators").glob("hrmi*.csv")
+    lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+    for name in ("hrmi_tort", "hrmi_tort_lower", "hrmi_tort_upper"):
+        one = kazakhstan.figures[name]
+        line, column = one.cells[0].cell.removeprefix("line ").split(", ")
+        assert float(lines[int(line) - 1][lines[0].index(column)]) == one.value
+
+
 def test_scores_are_those_of_the_tables(kazakhstan):
     rated = kz.load_torture_indices().filter(country="Kazakhstan", year=2021, index="v2cltort")
     assert kazakhstan.figures["vdem_v2cltort"].value == rated["value"].item()
@@ -66,10 +111,11 @@ def test_overlapping_ranges_are_named(kazakhstan):
 def test_a_year_without_a_score_is_said_and_the_newest_shown():
     found = among_peers("Armenia", 2024)
     assert found.figures[VDEM].value is None
-    assert found.figures["vdem_v2cltort_rank"].value is None
+    rank = found.figures["vdem_v2cltort_rank"]
+    assert (rank.value, rank.cells, rank.note) == (None, (), "Armenia, 2024")
     assert found.sentence(VDEM).data == (
         "*V-Dem, freedom from torture (v2cltort): no score of Armenia for 2024 is at hand. "
-        "Scores at hand: 12 countries, 1970 to 2023.*"
+        "Scores at hand: 11 countries, 1990 to 2023; Russia, 1970 to 2023.*"
     )
     assert "2023" in found.table(VDEM).title
     assert "2023" in found.related().title

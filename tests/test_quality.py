@@ -21,6 +21,11 @@ def on(frame: pl.DataFrame, period: str = "2022-12") -> DataQuality:
     return found
 
 
+def of(identity: str) -> pl.Expr:
+    """The lines of a table that are about that identity."""
+    return pl.col("identity").str.starts_with(f"{identity}. ")
+
+
 @pytest.fixture(scope="module")
 def sound() -> pl.DataFrame:
     """Zhambyl's R1 and R1-1, in which every hard identity holds."""
@@ -45,20 +50,6 @@ def test_period_that_is_not_held_is_refused():
         data_quality("2021-03")
 
 
-def test_every_identity_has_a_class_and_every_class_an_identity(reported):
-    checked = reported.checked
-    assert checked["class"].null_count() == 0
-    hard = checked.filter(status="hard")
-    assert set(hard["class"]) == {words for _, words in quality.CLASSES}
-    classes = dict(hard.select("identity", "class").rows())
-    assert classes["V2:R6"] == "crimes = their severities"
-    assert classes["V9:PRIL2"] == "other rows and their parts"
-    assert classes["H4:R1"] == classes["F3"] == "registered, and what has left, within the caseload"
-    assert classes["H42:R9"] == classes["G1"] == "other columns and their parts"
-    assert classes["X7"] == classes["X6:c27"] != classes["X7k"] == "other sections with each other"
-    assert classes["X12:expired"] == classes["X9s"] != classes["X13"]
-
-
 def test_every_source_defect_is_explained(reported):
     defects = reported.checked.filter(status="source_defect")["identity"]
     assert set(quality.DEFECTS) == set(defects)
@@ -69,39 +60,41 @@ def test_a_sound_report_fails_nowhere(sound):
     hard = kz.check_form_1m(sound, hypotheses=True).filter(status="hard")
     assert found.figures["identity_tests_hard"].value == hard["tests"].sum() > 0
     assert found.figures["identity_failures_hard"].value == 0
-    assert isinstance(found.failures(), Markdown)
+    assert isinstance(found.failures("hard"), Markdown)
     assert "nothing to list.*" in found.by_region().data
 
 
 def test_one_wrong_cell_is_listed_wherever_it_breaks_something(broken):
-    listed = broken.failures().frame
-    chapter = listed.filter(identity="V4:R1").row(0, named=True)
+    listed = broken.failures("hard").frame
+    chapter = listed.filter(of("V4:R1")).row(0, named=True)
+    assert chapter["identity"].endswith(": 1 of all 558 tests fail")
     assert chapter["region"] == "Zhambyl Region"
-    assert (chapter["row"], chapter["measure"]) == ("chapter 3", "registered")
+    assert (chapter["row"], chapter["column"]) == ("chapter 3", "registered")
     assert chapter["difference"] == "1"
-    # The chapter's own cell comes first; its fifteen articles are more than a page holds.
-    assert chapter["cells"].startswith("R1!F68, ")
-    assert chapter["cells"].endswith(" and 10 more")
-    own = listed.filter(identity="X1").row(0, named=True)
-    assert (own["row"], own["sides"], own["cells"]) == ("article 146", "0 ≠ 1", "R1-1!E70, R1!F70")
+    # The chapter's own cell, then those of all its fifteen articles.
+    assert chapter["cells"] == "R1!F68; R1!F69–F83"
+    own = listed.filter(of("X1")).row(0, named=True)
+    assert own["row"] == "article 146"
+    assert own["left and right side"] == "0 ≠ 1"
+    assert own["cells"] == "R1-1!E70; R1!F70"
     assert broken.figures["identity_failures_hard"].value == listed.height
 
 
 def test_what_a_wrong_cell_breaks_in_the_row_of_torture_stands_apart(broken):
     own = broken.article_failures().frame
     assert set(own["row"]) == {"article 146"}
-    assert "X1" in own["identity"]
+    assert own.filter(of("X1")).height == 1
     assert broken.figures["torture_identity_failures_hard"].value == own.height
     assert f"**{own.height} fail**" in broken.article().data
 
 
-def test_all_classes_together_are_the_last_line(broken):
-    table = broken.classes().frame
-    whole = table.row(-1, named=True)
-    assert whole["class"] == "all"
-    for column in ("identities", "tests", "nonzero", "holds", "fails"):
-        parts = sum(int(text.replace(",", "")) for text in table[column][:-1])
-        assert parts == int(whole[column].replace(",", "")), column
+def test_every_identity_tested_stands_in_one_table(broken):
+    table = broken.tested()
+    made = kz.check_form_1m(broken.frame, hypotheses=True).filter(pl.col("tests") > 0)
+    assert sorted(table.frame["identity"]) == sorted(made["identity"])
+    assert set(table.frame["status"]) <= set(quality.STATUSES.values())
+    line = table.frame.row(by_predicate=pl.col("identity") == "V4:R1", named=True)
+    assert (line["tests"], line["holds"], line["fails"]) == ("558", "557", "1")
 
 
 def test_terminations_inside_the_official_columns_are_refuted(sound):
@@ -109,8 +102,30 @@ def test_terminations_inside_the_official_columns_are_refuted(sound):
     inside, beside = (found.figures[f"net_test_failures_{n}"].value for n in ("inside", "beside"))
     assert inside > 0
     assert beside == 0
-    assert "So the official columns are net" in found.net().data
-    assert found.readings().frame["identity"].to_list() == [*quality.INSIDE, *quality.BESIDE]
+    said = found.net().data
+    assert "**0 of 422** (F1), **0 of 422** (F2), **0 of 422** (F3)" in said
+    assert said.endswith(" So the official columns are net of these terminations.")
+
+
+def test_failures_of_either_reading_are_said(sound):
+    cell = (pl.col("section") == "R1") & (pl.col("row") == "article:99")
+    more = cell & (pl.col("measure") == "interrupted")
+    value = pl.when(more).then(pl.col("value") + 50).otherwise("value")
+    said = on(sound.with_columns(value=value)).net().data
+    assert "**1 of 422** (F1), **0 of 422** (F2), **1 of 422** (F3)" in said
+    assert "So the official columns" not in said
+
+
+def test_long_list_of_failures_is_folded_and_whole(broken, monkeypatch):
+    monkeypatch.setattr(quality, "FOLDED", 3)
+    table = broken.failures("hard")
+    bundle = table._repr_mimebundle_()
+    count = table.frame.height
+    assert bundle["text/html"].startswith("<details><summary>Every failing test of hard identities")
+    assert f"({count} lines; open to see)</summary>" in bundle["text/html"]
+    assert bundle["text/html"].endswith("</details>")
+    assert bundle["text/html"].count("<td ") > 6 * count
+    assert len(bundle["text/plain"].splitlines()) == count + 1
 
 
 def test_only_figures_of_exactly_the_same_months_are_compared():
@@ -122,19 +137,21 @@ def test_only_figures_of_exactly_the_same_months_are_compared():
 
 
 def test_every_published_figure_stands_beside_each_of_ours_that_it_may_mean():
-    lines = {line["id"]: line for line in data_quality("2022-12").comparison().frame.to_dicts()}
-    assert lines["P0004"]["ours"] == (
+    lines = {line["number"]: line for line in data_quality("2022-12").comparison().frame.to_dicts()}
+    assert lines["P0004"]["ours, in offences"] == (
         "gross caseload 918 (+2); gross registered in the year 807 (+113); "
         "registered (net) 98 (+822)"
     )
-    assert lines["P0004"]["publisher"] == "Kazinform, citing an official resource"
-    assert "P0071 has 851" in lines["P0004"]["unclear"]
-    assert "registered (net) 155,200 (+2,273)" in lines["P0146"]["ours"]
-    assert "(−465)" in lines["P0072"]["ours"]
+    assert lines["P0004"]["by whom"] == "Kazinform, citing an official resource"
+    assert "P0071 has 851" in lines["P0004"]["what is unclear"]
+    assert "registered (net) 155,200 (+2,273)" in lines["P0146"]["ours, in offences"]
+    assert "(−465)" in lines["P0072"]["ours, in offences"]
 
 
 def test_parts_and_persons_are_not_subtracted_from_offences():
-    lines = dict(data_quality("2022-12").comparison().frame.select("id", "ours").rows())
+    lines = dict(
+        data_quality("2022-12").comparison().frame.select("number", "ours, in offences").rows()
+    )
     assert (
         lines["P0069"]
         == "gross caseload 918; gross registered in the year 807; registered (net) 98"
@@ -162,7 +179,8 @@ def test_a_press_report_is_tested_as_far_as_it_goes(reported):
     assert named["coverage"].value is None
     assert named["workbooks"].value == 0
     assert named["figures"].value == named["figures_without_cell"].value == 19
-    assert "against women" in reported.identities().data
+    assert "against women" in reported.tested().frame["description"].item()
+    assert "**2 tests** of hard identities were made (1 of the" in reported.identities().data
 
 
 def test_what_a_press_report_cannot_show_is_said(reported):
@@ -183,10 +201,10 @@ def test_what_a_press_report_cannot_show_is_said(reported):
 
 def test_files_say_who_states_their_period():
     files = data_quality("2022-12").files().frame
-    stated = dict(files.select("code", "period_source").rows())
+    stated = dict(files.select("ISO code", "period stated by").rows())
     assert {c for c, by in stated.items() if by == "the file itself"} == {"KZ-61", "KZ-71"}
     assert set(stated.values()) == {"the file itself", "the list of sources"}
-    assert files["sha256"].str.len_chars().unique().to_list() == [12]
+    assert files["checksum (sha256) begins"].str.len_chars().unique().to_list() == [12]
 
 
 def test_the_codes_that_differ_from_iso_are_named():

@@ -265,15 +265,15 @@ def test_limits_of_a_relative_risk_are_where_the_test_statistic_reaches_its_quan
     for ratio in (found.lower, found.upper):
         if 1e-6 < ratio < 1e6:
             # fitted by brute force, not by the closed form
-            shares = np.linspace(0, min(1, 1 / ratio), 200_001)[1:-1]
+            shares = np.linspace(0, min(1, 1 / ratio), 200_001)[1:]
             likelihood = (
                 special.xlogy(a, ratio * shares)
-                + special.xlog1py(n - a, -ratio * shares)
+                + special.xlog1py(n - a, -np.minimum(ratio * shares, 1))
                 + special.xlogy(c, shares)
                 + special.xlog1py(m - c, -shares)
             )
             second = shares[np.nanargmax(likelihood)]
-            first = ratio * second
+            first = min(ratio * second, 1)
             variance = first * (1 - first) / n + ratio**2 * second * (1 - second) / m
             chi2 = (a / n - ratio * c / m) ** 2 / variance
             assert chi2 == pytest.approx(stats.chi2.ppf(0.95, 1), rel=0.05)
@@ -498,11 +498,14 @@ def test_shrinkage_refuses_what_is_no_count_and_states_its_months():
 
 
 def by_definition(distribution, p):
-    """Spiegelhalter (2005), appendix: r − (P(X ≤ r) − p) / P(X = r), counted up from 0."""
+    """Spiegelhalter (2005), appendix: r − (P(X ≤ r) − p) / P(X = r), counted up from 0.
+
+    For the upper limit one count more.
+    """
     r = 0
     while distribution.cdf(r) < p:
         r += 1
-    return max(r - (distribution.cdf(r) - p) / distribution.pmf(r), 0)
+    return max(r - (distribution.cdf(r) - p) / distribution.pmf(r) + (p > 0.5), 0)
 
 
 def test_funnel_limits_follow_their_definition():
@@ -520,16 +523,44 @@ def test_funnel_limits_of_shares_follow_their_definition():
     for total, level, lower, upper in found.iter_rows():
         count = stats.binom(total, 0.885)
         assert lower * total == pytest.approx(by_definition(count, (1 - level) / 2))
-        assert upper * total == pytest.approx(by_definition(count, (1 + level) / 2))
+        assert upper * total == pytest.approx(min(by_definition(count, (1 + level) / 2), total))
+
+
+def beyond(found: pl.DataFrame, values: list[float]) -> list[bool]:
+    at = found.with_columns(value=pl.Series(values))
+    return at.select(~pl.col("value").is_between("lower", "upper")).to_series().to_list()
+
+
+@pytest.mark.parametrize("level", [0.95, 0.998])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.885])
+def test_a_count_lies_beyond_a_limit_just_where_chance_is_that_rare(share, level):
+    tail = (1 - level) / 2
+    cases = [(x, n) for n in range(1, 60) for x in range(n + 1)]
+    found = rates.funnel_limits_of_shares([n for _, n in cases], share, [level])
+    assert beyond(found, [x / n for x, n in cases]) == [
+        min(stats.binom.cdf(x, n, share), stats.binom.sf(x - 1, n, share)) < tail for x, n in cases
+    ]
+    counts = [(x, mean) for mean in (0.01, 0.7, 3, 25) for x in range(60)]
+    found = rates.funnel_limits([mean * 1e6 for _, mean in counts], 0.1, [level])
+    assert beyond(found, [x / mean * 0.1 for x, mean in counts]) == [
+        min(stats.poisson.cdf(x, mean), stats.poisson.sf(x - 1, mean)) < tail for x, mean in counts
+    ]
+
+
+@given(parts(200), LEVELS)
+def test_limits_of_a_share_and_of_what_is_left_of_it_mirror_each_other(part, level):
+    share, other = (
+        rates.funnel_limits_of_shares([part[1]], chance, [level]).row(0)[2:]
+        for chance in (part[0] / part[1], 1 - part[0] / part[1])
+    )
+    assert share == pytest.approx([1 - limit for limit in reversed(other)], abs=1e-6)
 
 
 @given(st.integers(1, 3_000_000), st.floats(0.01, 500))
 def test_funnel_limits_hold_the_pooled_rate_and_nest(size, pooled):
     inner, outer = rates.funnel_limits([size], pooled).select("lower", "upper").rows()
     assert outer[0] <= inner[0] <= pooled
-    assert inner[1] <= outer[1]
-    if size * pooled / 100_000 > 1:
-        assert pooled <= inner[1]
+    assert pooled <= inner[1] <= outer[1]
 
 
 @given(parts(500), LEVELS)

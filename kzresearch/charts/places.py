@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -9,10 +10,11 @@ import polars as pl
 from IPython.display import Markdown
 
 from kzresearch.charts.theme import ACCENT, BAR, INK, MARK, PALE, QUIET, SHAPES, WIDTH, heading
-from kzresearch.figures import NOT_REPORTED, number, percent
+from kzresearch.figures import NOT_REPORTED, number
+from kzresearch.funnels import ZONES, Funnel
 
 if TYPE_CHECKING:
-    from kzresearch.geography import Boundaries, Funnel
+    from kzresearch.boundaries import Boundaries
 
 SHADES = ["#e3ebf3", "#b3cbe0", "#7fa8cc", MARK]
 """From few to many; in grey each is darker than the one before."""
@@ -24,6 +26,8 @@ SIDES: dict[str, tuple[Any, int, int]] = {
     "below": ("left", -5, 14),
 }
 """Where a point's name can be written: alignment, and pixels from the point."""
+CITIES = {"KZ-71": (29, 2), "KZ-75": (0, 22), "KZ-79": (35, 12)}
+"""Where a city's name and number stand, in pixels from its square: clear of what is around it."""
 KAZAKHSTAN: dict[str, Any] = {
     "type": "conicEqualArea",
     "rotate": [-67, 0, 0],
@@ -37,17 +41,15 @@ def region_map(
     unit: str,
     source: str,
     boundaries: Boundaries | None = None,
-    *,
-    digits: int = 0,
 ) -> alt.LayerChart | alt.FacetChart:
     """A map of regions, each with its number, shaded by class.
 
-    Columns `region`, `label`, `value` (in `unit`; null: not reported), `tile_row`, `tile_column`.
-    Drawn as tiles of one size, or with `boundaries` (features with the code as `iso`) in an
-    equal-area projection. Numbers have `digits` decimals. The classes hold about equally many
-    regions each; nought, and not reported, are white classes of their own.
+    Columns `region`, `label`, `value` (in `unit`; null: not reported), `shown` (what is written of
+    it), `tile_row`, `tile_column`. Drawn as tiles of one size, or with `boundaries` (features with
+    the code as `iso`) in an equal-area projection, cities as squares. The classes hold about
+    equally many regions each; nought, and not reported, are white classes of their own.
     """
-    known = _classed(frame, digits)
+    known = _classed(frame)
     classes = known.sort("class").select("band", "shade").unique(maintain_order=True)
     legend = alt.Legend(
         orient="top",
@@ -72,16 +74,14 @@ def region_map(
     )
 
 
-def _classed(frame: pl.DataFrame, digits: int) -> pl.DataFrame:
-    """The frame with what is written of each value, its class in words and in order, its shade."""
+def _classed(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with each value's class in words and in order, and its shade."""
     value = pl.col("value")
     above = pl.when(value > 0).then(value)
     many = min(len(SHADES), frame.filter(value > 0)["value"].n_unique())
     rank = (above.rank("min") - 1) * many // pl.max_horizontal(above.count(), 1)
     shades = {-2: "#ffffff", -1: "#ffffff"} | dict(enumerate(SHADES[len(SHADES) - many :]))
-    shown = pl.col("value").map_elements(lambda v: f"{v:,.{digits}f}", return_dtype=pl.String)
     classed = frame.with_columns(
-        shown=shown.fill_null(NOT_REPORTED),
         **{"class": pl.when(value.is_null()).then(-2).otherwise(rank.fill_null(-1)).cast(pl.Int64)},
     )
     by_size = pl.col("shown").sort_by("value")
@@ -128,11 +128,23 @@ def _outlines(
     middle = base.transform_calculate(
         place="geoCentroid(null, datum)", east="datum.place[0]", north="datum.place[1]"
     ).encode(longitude="east:Q", latitude="north:Q", tooltip=tooltip)
+    city = middle.transform_filter("datum.properties.type == 'city'")
     layers = [
-        base.mark_geoshape(stroke=QUIET, strokeWidth=0.8).encode(color=colour, tooltip=tooltip)
+        base.mark_geoshape(stroke=QUIET, strokeWidth=0.8).encode(color=colour, tooltip=tooltip),
+        city.mark_square(size=220, opacity=1, color="white"),
+        city.mark_square(size=120, opacity=1, stroke=INK, strokeWidth=1).encode(color=colour),
     ]
+    across, down = (
+        f"({json.dumps({code: of[axis] for code, of in CITIES.items()})}[datum.properties.iso] || 0)"
+        for axis in (0, 1)
+    )
     for size, dy, field, weight in ((9, -6, "label:N", "normal"), (12, 6, "shown:N", "bold")):
-        font: dict[str, Any] = {"fontSize": size, "dy": dy, "fontWeight": weight}
+        font: dict[str, Any] = {
+            "fontSize": size,
+            "fontWeight": weight,
+            "dx": alt.expr(across),
+            "dy": alt.expr(f"{dy} + {down}"),
+        }
         halo = middle.mark_text(stroke="white", strokeWidth=3.5, strokeJoin="round", **font)
         layers += [halo.encode(text=field), middle.mark_text(**font).encode(text=field)]
     return alt.layer(*layers).project(**KAZAKHSTAN).properties(height=400)
@@ -189,20 +201,17 @@ def funnel(
 ) -> alt.LayerChart | alt.FacetChart | Markdown:
     """A funnel plot: a point for each region, the pooled value, and the limits around it.
 
-    `plot` has points (`label`, `size`, `value`, `zone`), limits (`size`, `level`, `lower`, `upper`)
-    and the pooled value. `size` and `unit` name the axes. Points beyond the limits have another
-    shape and their name. Where there is nothing to draw, a sentence says so instead.
+    `size` and `unit` name the axes. Points beyond the limits have another shape and their name.
+    Where there is nothing to draw, a sentence says so instead.
     """
     if plot.points.is_empty() or not plot.centre:
         return Markdown(f"*{title}: nothing to draw, no figure is above nought.*")
-    show = percent if axis_format.endswith("%") else "{:.2f}".format
     values = plot.points["value"].to_list() + plot.limits["upper"].to_list()
-    sizes = plot.limits["size"].to_list()
+    sizes = [0.8 * plot.points["size"].to_numpy().min(), *plot.limits["size"].to_list()]
     domains = [min(sizes), max(sizes)], [0, max(values) * 1.04]
     levels = {level: f"{level * 100:g} % limits" for level in plot.limits["level"].unique().sort()}
-    zones = ["within the limits", *(f"outside the {words}" for words in levels.values())]
-    points = _beside(plot.points, zones[0], *domains).with_columns(
-        shown=pl.col("value").map_elements(show, return_dtype=pl.String),
+    points = _beside(plot.points, *domains).with_columns(
+        shown=pl.col("value").map_elements(plot.show, return_dtype=pl.String),
         big=pl.col("size").map_elements(lambda n: number(round(n)), return_dtype=pl.String),
     )
     lines = plot.limits.unpivot(["lower", "upper"], index=["size", "level"]).with_columns(
@@ -212,7 +221,7 @@ def funnel(
     x = alt.X(
         "size:Q",
         title=size,
-        axis=alt.Axis(format="~s", tickCount=6),
+        axis=alt.Axis(format="~s", tickCount=max(1, min(6, int(max(sizes) - min(sizes))))),
         scale=alt.Scale(domain=domains[0], nice=False),
     )
     y = alt.Y(
@@ -235,8 +244,8 @@ def funnel(
     )
     colours, shapes = [PALE, MARK, ACCENT], SHAPES[:3]
     marks = base.mark_point(size=75, opacity=1, stroke=INK, strokeWidth=0.6).encode(
-        color=alt.Color("zone:N", legend=top, scale=alt.Scale(domain=zones, range=colours)),
-        shape=alt.Shape("zone:N", legend=top, scale=alt.Scale(domain=zones, range=shapes)),
+        color=alt.Color("zone:N", legend=top, scale=alt.Scale(domain=ZONES, range=colours)),
+        shape=alt.Shape("zone:N", legend=top, scale=alt.Scale(domain=ZONES, range=shapes)),
     )
     names = [
         base.transform_filter(alt.datum.side == side)
@@ -254,13 +263,11 @@ def funnel(
         width=WIDTH,
         height=FUNNEL,
         title=heading(title, source),
-        description=f"Funnel plot. {title}. In {unit}: all together {show(plot.centre)}; {said}.",
+        description=f"Funnel plot. {title}. In {unit}: all together {plot.show(plot.centre)}; {said}.",
     )
 
 
-def _beside(
-    points: pl.DataFrame, unnamed: str, across: list[float], up: list[float]
-) -> pl.DataFrame:
+def _beside(points: pl.DataFrame, across: list[float], up: list[float]) -> pl.DataFrame:
     """The points with the `side` their name is written on, so that names keep clear of each other."""
     scale = (WIDTH - 60) / (across[1] - across[0]), FUNNEL / (up[1] - up[0])
     known = points.with_columns(
@@ -269,7 +276,7 @@ def _beside(
     taken = [(x - 8, y - 8, x + 8, y + 8) for x, y in known.select("x", "y").rows()]
     sides = []
     for label, zone, x, y in known.select("label", "zone", "x", "y").iter_rows():
-        if zone == unnamed:
+        if zone == ZONES[0]:
             sides.append("")
             continue
         wide = 6.2 * len(label)

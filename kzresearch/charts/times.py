@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -16,6 +16,19 @@ from kzresearch.figures import number
 
 END, GAP = 300, 13  # pixels: height of a chart of lines, least distance of the names at its end
 FEW = 15  # years that can each have a point
+GREY, PEERS = "#a9b4bf", "#52606d"  # lines and names of the countries that are not marked
+MORE_SHAPES = [*SHAPES, "triangle-down", "cross", "triangle-right", "triangle-left"]
+PANEL, LOW, LANE, MARGIN = 110, 50, 29, 60  # pixels: a panel, one of few figures, a bar, an axis
+CLOSE, ASIDE = 22, 9  # pixels: what a point with its number needs, how far one steps aside
+HALO: dict[str, Any] = {"stroke": "white", "strokeWidth": 4, "strokeJoin": "round"}
+SIDES: dict[str, dict[str, Any]] = {
+    "right": {"align": "left", "dx": 9},
+    "left": {"align": "right", "dx": -9},
+    "over": {"dy": -11},
+    "under": {"dy": 12},
+}
+"""Where a point's number stands."""
+Span = tuple[int, int]
 
 
 def freedom(
@@ -146,29 +159,17 @@ def _scored(known: pl.DataFrame, marked: str, title: str, unit: str, years: Sequ
     return f"{text}Last scores: {'; '.join(said)}."
 
 
-GREY, PEERS = "#a9b4bf", "#52606d"  # lines and names of the countries that are not marked
-MORE_SHAPES = [*SHAPES, "triangle-down", "cross", "triangle-right", "triangle-left"]
-PANEL, LOW, LANE, MARGIN = 110, 50, 29, 60  # pixels: a panel, one of few figures, a bar, an axis
-Span = tuple[float, float]
-SIDES: dict[str, dict[str, Any]] = {
-    "right": {"align": "left", "dx": 9},
-    "left": {"align": "right", "dx": -9},
-    "over": {"dy": -11},
-    "under": {"dy": 12},
-}
-"""Where a point's number stands."""
-
-
 def timeline(
-    frame: pl.DataFrame, title: str, source: str, breaks: Sequence[date] = ()
+    frame: pl.DataFrame, title: str, source: str, breaks: Mapping[str, date] | None = None
 ) -> alt.VConcatChart | Markdown:
     """Figures by period: calendar years as points above, other periods as bars below.
 
     `frame` as `publications.Trend.drawn` gives it. Each `panel` (what one is) has points on an axis
     of its own, from nought; each source has a shape; lines join figures of one `series` alone.
     Figures of other periods have no axis of quantity: their number stands above a bar from first to
-    last day. What is not `clear` is hollow. `breaks` are days, lettered a, b, … and marked wherever
-    torture alone is counted. Where there is nothing to draw, a sentence says so instead.
+    last day. What is not `clear` is hollow. `breaks` are days by their letter, within the years
+    drawn, marked wherever torture alone is counted. Where there is nothing to draw, a sentence says
+    so instead.
     """
     if frame.is_empty():
         return Markdown(f"*{title}: nothing to draw, no period is known.*")
@@ -178,16 +179,15 @@ def timeline(
         end=_in_years("period_end") + 1 / 365,
         stroke=colour,
         fill=pl.when("clear").then(colour).otherwise(pl.lit("white")),
-        shown=pl.col("value").map_elements(number, return_dtype=pl.String),
     )
     points = rows.filter(pl.col("year").is_not_null()).sort("year", "value")
     bars = rows.filter(pl.col("year").is_null()).sort("start", "end", "id")
-    span = (min(rows["start"].floor().to_list()), max(rows["end"].ceil().to_list()))
-    days = pl.DataFrame({"at": breaks}, schema={"at": pl.Date}).select(
-        at=_in_years("at"),
-        letter=pl.lit(pl.Series(list("abcdefgh"[: len(breaks)]), dtype=pl.String)),
-    )
-    days = days.filter(pl.col("at").is_between(*span))
+    years = [day.year for name in ("period_start", "period_end") for day in rows[name]]
+    span = (min(years), max(years) + 1)
+    marked = breaks or {}
+    days = pl.DataFrame(
+        {"letter": [*marked], "at": [*marked.values()]}, {"letter": pl.String, "at": pl.Date}
+    ).with_columns(at=_in_years("at"))
     names = points["source"].unique().sort().to_list()
     panels = points.sort(pl.col("topic") != "", "panel")["panel"].unique(maintain_order=True)
     parts = [
@@ -195,7 +195,7 @@ def timeline(
     ]
     if bars.height:
         parts.append(_lanes(bars, span, days))
-    letters = ",\u00a0".join(days["letter"])
+    letters = ",\u00a0".join(marked)
     lettered = f" {letters}: dated acts, named below" if letters else ""
     return (
         alt.vconcat(*parts, spacing=16)
@@ -211,25 +211,27 @@ def timeline(
 def _panel(
     points: pl.DataFrame, name: str, span: Span, names: list[str], days: pl.DataFrame
 ) -> alt.LayerChart | alt.FacetChart:
-    """Calendar years in one unit, each figure in the middle of its year."""
+    """Calendar years in one unit; figures of one year that lie close stand side by side in it."""
     height = PANEL if points.height > 2 else LOW
-    # Two figures of one year that lie close would hide each other.
-    higher = pl.col("value").shift(-1).over("year") - pl.col("value")
-    under = (higher < 0.12 * pl.col("value").max()).fill_null(value=False)
-    side = (
-        pl.when(under & pl.col("own"))
-        .then(pl.lit("left"))
-        .when("own")
-        .then(pl.lit("right"))
-        .when(under)
-        .then(pl.lit("under"))
-        .otherwise(pl.lit("over"))
+    gap = pl.col("value").diff().over("year") * (height / pl.col("value").max())  # in pixels
+    near = (gap.shift(-1).over("year") < CLOSE, gap < CLOSE)  # to the next higher, lower
+    under, over = (one.fill_null(value=False) for one in near)
+    own = pl.when(over).then(pl.lit("left")).otherwise(pl.lit("right"))
+    theirs = pl.when(under).then(pl.lit("under")).otherwise(pl.lit("over"))
+    step = ASIDE * (span[1] - span[0]) / (WIDTH - MARGIN)  # in years
+    aside = step * (under.cast(pl.Int8) - over.cast(pl.Int8))
+    counts = alt.Axis(
+        tickCount=height / 25, tickMinStep=1, format=",d", minExtent=MARGIN, maxExtent=MARGIN
     )
     base = alt.Chart(
-        points.with_columns(middle=pl.col("year") + 0.5 + 0.25 * (side == "under"), side=side)
+        points.with_columns(
+            middle=pl.col("year") + 0.5,
+            at=pl.col("year") + 0.5 + aside,
+            side=pl.when("own").then(own).otherwise(theirs),
+        )
     ).encode(
-        x=_years("middle", span),
-        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=True), axis=_counts(height)),
+        x=_years("at", span),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=True), axis=counts),
         tooltip=_tooltip(),
     )
     shapes = alt.Scale(domain=names, range=(MORE_SHAPES * len(names))[: len(names)])
@@ -240,14 +242,17 @@ def _panel(
         fill=alt.Fill("fill:N", scale=None),
     )
     line = base.transform_filter("isValid(datum.series)").encode(detail="series:N")
-    numbers = [
-        text
+    above = base.encode(x=_years("middle", span))  # numbers keep to the column of their year
+    placed = [
+        ((above if "dy" in place else base).transform_filter(f"datum.side == '{side}'"), place)
         for side, place in SIDES.items()
-        for text in _haloed(base.transform_filter(f"datum.side == '{side}'"), **place)
     ]
-    marked = _marked(days, span) if (points["topic"] == "").all() else []
     return alt.layer(
-        *marked, line.mark_line(color=QUIET, strokeWidth=1), marks, *numbers
+        *(_marked(days, span) if (points["topic"] == "").all() else []),
+        line.mark_line(color=QUIET, strokeWidth=1),
+        *(_words(one, **place, **HALO) for one, place in placed),
+        marks,  # upon the halos, which would hide a point near by
+        *(_words(one, **place) for one, place in placed),
     ).properties(width=WIDTH - MARGIN, height=height, title=_small(name))
 
 
@@ -265,18 +270,13 @@ def _lanes(bars: pl.DataFrame, span: Span, days: pl.DataFrame) -> alt.LayerChart
         fill=alt.Fill("fill:N", scale=None),
     )
     texts = [
-        text
+        _words(base.transform_filter(test).encode(x=_years(at, span)), align=align, dy=-6, **halo)
         for test, align, at in (("!datum.late", "left", "start"), ("datum.late", "right", "end"))
-        for text in _haloed(
-            base.transform_filter(test).encode(x=_years(at, span)), align=align, dy=-6
-        )
+        for halo in (HALO, {})
     ]
+    note = "other periods than a calendar year, from first to last day (no common scale)"
     return alt.layer(*_marked(days, span), drawn, *texts).properties(
-        width=WIDTH - MARGIN,
-        height=alt.Step(LANE),
-        title=_small(
-            "other periods than a calendar year, from first to last day (no common scale)"
-        ),
+        width=WIDTH - MARGIN, height=alt.Step(LANE), title=_small(note)
     )
 
 
@@ -284,7 +284,7 @@ def _years(name: str, span: Span) -> alt.X:
     """An axis of time in years, each named in its middle."""
     first, last = span
     axis = alt.Axis(
-        values=list(range(int(first), int(last))),
+        values=list(range(first, last)),
         format="d",
         labelOffset=(WIDTH - MARGIN) / (last - first) / 2,
         labelFontSize=11,
@@ -294,14 +294,8 @@ def _years(name: str, span: Span) -> alt.X:
     return alt.X(f"{name}:Q", title=None, scale=alt.Scale(domain=span, nice=False), axis=axis)
 
 
-def _counts(height: int) -> alt.Axis:
-    return alt.Axis(
-        tickCount=height / 25, tickMinStep=1, format=",d", minExtent=MARGIN, maxExtent=MARGIN
-    )
-
-
 def _marked(days: pl.DataFrame, span: Span) -> list[alt.Chart]:
-    """The days of `breaks` within the span, each a dashed rule with its letter."""
+    """The days of `breaks`, each a dashed rule with its letter."""
     base = alt.Chart(days).encode(
         x=_years("at", span), tooltip=alt.Tooltip("letter:N", title="see below")
     )
@@ -311,11 +305,8 @@ def _marked(days: pl.DataFrame, span: Span) -> list[alt.Chart]:
     ]
 
 
-def _haloed(base: alt.Chart, **place: Any) -> list[alt.Chart]:
-    """Words that stay legible where they cross a line."""
-    words = base.encode(text="label:N")
-    halo: dict[str, Any] = {"stroke": "white", "strokeWidth": 4, "strokeJoin": "round"}
-    return [words.mark_text(fontSize=11, **place, **more) for more in (halo, {})]
+def _words(base: alt.Chart, **place: Any) -> alt.Chart:
+    return base.encode(text="label:N").mark_text(fontSize=11, **place)
 
 
 def _small(text: str) -> alt.Title:
@@ -323,11 +314,8 @@ def _small(text: str) -> alt.Title:
 
 
 def _tooltip() -> list[alt.Tooltip]:
-    names = ("shown", "unit", "period", "source", "id")
-    return [
-        alt.Tooltip(f"{name}:N", title=t)
-        for name, t in zip(names, ("figure", *names[1:]), strict=True)
-    ]
+    titles = {"shown": "figure", **{n: n for n in ("unit", "period", "source", "id")}}
+    return [alt.Tooltip(f"{name}:N", title=title) for name, title in titles.items()]
 
 
 def _in_years(name: str) -> pl.Expr:
@@ -339,8 +327,7 @@ def _in_years(name: str) -> pl.Expr:
 def _told(rows: pl.DataFrame) -> str:
     """Every figure in words, by period."""
     said = [
-        f"{row['period']}: {row['shown']} {row['unit']}, {row['source']}"
-        + ("" if row["clear"] else " (unclear)")
+        f"{row['period']}: {row['told']}, {row['source']}" + ("" if row["clear"] else " (unclear)")
         for row in rows.sort("start", "end", "id").iter_rows(named=True)
     ]
     return "; ".join(said)

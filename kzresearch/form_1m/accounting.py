@@ -22,7 +22,9 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from kzresearch.errors import KzresearchError
+from kzresearch.figures import number
 from kzresearch.form_1m import codebook
+from kzresearch.form_1m.workbook import column_index
 
 _IDENTITIES = Path(__file__).with_name("codebook") / "identities.csv"
 _REPORT = ["period", "region", "source"]
@@ -63,7 +65,7 @@ def check_form_1m(frame: pl.DataFrame, hypotheses: bool = False) -> pl.DataFrame
     `hypotheses` adds the natural guesses known to be false, with status `not_an_identity`. The
     statuses were assigned after testing the 20 regional reports of January to December 2022.
 
-    Raises `KzresearchError` for a frame that holds a figure twice.
+    Raises `KzresearchError` for a frame that holds a figure twice or lacks a column.
 
     Source: the identities are this project's, found in the workbooks of 2022-12.
 
@@ -80,12 +82,12 @@ def failures(frame: pl.DataFrame, hypotheses: bool = False) -> pl.DataFrame:
 
     `frame` and `hypotheses` are as there.
 
-    Returns one row per failing test: `identity`, `period`, `region`, `row` and `measure` (what the
-    test is about; null where it is about several), `left` and `right` (the two sides),
-    `difference` (left − right; these three in the figures' unit) and `cells`, a list of
-    `{workbook, cell}` with every cell of the left side, then of the right.
+    Returns one row per failing test: `identity`, its `status` and `kind`, `period`, `region`, `row`
+    and `measure` (what the test is about; null where it is about several), `left` and `right` (the
+    two sides), `difference` (left − right; these three in the figures' unit) and `cells`, a list of
+    `{workbook, cell}` with every cell of the left side, `left_cells` of them, then of the right.
 
-    Raises `KzresearchError` for a frame that holds a figure twice.
+    Raises `KzresearchError` for a frame that holds a figure twice or lacks a column.
 
     Source: as `check_form_1m`.
     """
@@ -95,9 +97,15 @@ def failures(frame: pl.DataFrame, hypotheses: bool = False) -> pl.DataFrame:
 def examine(frame: pl.DataFrame, hypotheses: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What `check_form_1m` and `failures` give, the tests made once for both."""
     plan = _plan(hypotheses)
+    needed = [*_REPORT, *_FIGURE, "value", "workbook", "cell"]
+    if missing := [name for name in needed if name not in frame.columns]:
+        raise KzresearchError(
+            f"the frame lacks {', '.join(missing)}; give one as load_form_1m or read_form_1m returns it"
+        )
     cells = pl.concat_list(pl.struct("workbook", "cell"))
     if "cells" in frame.columns:  # a sum of regions lists the cells of all of them
         cells = pl.when(pl.col("workbook").is_null()).then("cells").otherwise(cells)
+    held = pl.col("cells").struct.field("workbook").is_not_null()
     counts, found = [], []
     for report in _reports(plan, frame):
         results = _results(plan, report)
@@ -113,7 +121,10 @@ def examine(frame: pl.DataFrame, hypotheses: bool = False) -> tuple[pl.DataFrame
             entered.hstack(frame[entered["index"]].select("period", "region", cells=cells))
             .explode("cells")
             .group_by("test", "period", "region", maintain_order=True)
-            .agg(pl.col("cells").filter(pl.col("cells").struct.field("workbook").is_not_null()))
+            .agg(
+                pl.col("cells").filter(held),
+                left_cells=(held & (pl.col("left") != 0)).sum().cast(pl.Int64),
+            )
             .join(failing, on="test", maintain_order="left")
         )
     total = (
@@ -129,13 +140,47 @@ def examine(frame: pl.DataFrame, hypotheses: bool = False) -> tuple[pl.DataFrame
     failed = (
         pl.concat(found)
         .with_columns(sides, difference=(pl.col("left") - pl.col("right")) / _SCALE)
+        .join(plan.identities.select("identity", "status"), on="identity")
         .sort("test", "period", "region")
         .select(
-            *("identity", "period", "region", "row", "measure"),
-            *("left", "right", "difference", "cells"),
+            *("identity", "status", "kind", "period", "region", "row", "measure"),
+            *("left", "right", "difference", "left_cells", "cells"),
         )
     )
     return checked.with_columns(pl.selectors.numeric().fill_null(0)), failed
+
+
+def in_words(failure: dict[str, Any]) -> tuple[str, str]:
+    """The sides of a row of `failures` and their cells: `24 ≠ 23` and `R1!E9; R1!E10–E13`."""
+    sign = "≠" if failure["kind"] == "=" else ">"
+    cells, left = [cell["cell"] for cell in failure["cells"]], failure["left_cells"]
+    sides = (_ranges(side) for side in (cells[:left], cells[left:]))
+    return f"{number(failure['left'])} {sign} {number(failure['right'])}", "; ".join(sides)
+
+
+def _ranges(cells: list[str]) -> str:
+    """Cells with neighbours drawn together: `R1!J13, R1!AB13–AD13`."""
+    runs: list[list[str]] = []
+    along = ""  # what the cells of the latest run have in common
+    for cell in dict.fromkeys(cells):  # a sum of workbooks has each cell several times
+        line = _line(runs[-1][-1], cell) if runs else ""
+        if line and (len(runs[-1]) == 1 or line == along):
+            runs[-1].append(cell)
+            along = line
+        else:
+            runs.append([cell])
+    tails = (f"–{run[-1].split('!')[1]}" if len(run) > 1 else "" for run in runs)
+    return ", ".join(run[0] + tail for run, tail in zip(runs, tails, strict=True))
+
+
+def _line(cell: str, following: str) -> str:
+    """`row` or `column` where the second cell comes right after the first in one of a sheet."""
+    (sheet, *place), (its_sheet, *its) = (
+        re.split(r"(?<=!)([A-Z]+)", name)[:3] for name in (cell, following)
+    )
+    across, down = column_index(its[0]) - column_index(place[0]), int(its[1]) - int(place[1])
+    steps = {(1, 0): "row", (0, 1): "column"}
+    return steps.get((across, down), "") if sheet == its_sheet else ""
 
 
 def _counts(results: pl.DataFrame) -> pl.DataFrame:

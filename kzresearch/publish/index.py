@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from kzresearch import captions
 from kzresearch.publish.html import TEMPLATES
 from kzresearch.run import Run, write_whole
 
 
 def write_index(runs: list[Run], out: Path) -> Path:
-    """Write `<out>/index.html`: each run with its question, parameters and status, and its files.
+    """Write `<out>/index.html`: each run with its question, status, files and how to cite it.
 
     The runs are in `out`; the page asks nothing of any other host.
     """
@@ -21,7 +23,7 @@ def write_index(runs: list[Run], out: Path) -> Path:
     entries = [
         {
             "record": one.record,
-            "title": one.title,
+            "title": one.title + _apart(one.record, [other.record for other in runs]),
             "question": one.question,
             "page": one.page.name,
             "notebook": one.notebook.name,
@@ -34,3 +36,14 @@ def write_index(runs: list[Run], out: Path) -> Path:
     path = out / "index.html"
     write_whole(path, page)
     return path
+
+
+def _apart(record: dict[str, Any], records: list[dict[str, Any]]) -> str:
+    """What tells a run from the others of its notebook: `, January–December 2022`; often nothing."""
+    others = [one["parameters"] for one in records if one["notebook"] == record["notebook"]]
+    told = [
+        captions.months(value) if name == "period" else f"{name} {value}"
+        for name, value in record["parameters"].items()
+        if any(other.get(name) != value for other in others)
+    ]
+    return "".join(f", {one}" for one in told)

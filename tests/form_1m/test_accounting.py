@@ -11,8 +11,13 @@ import kzresearch as kz
 from kzresearch.errors import KzresearchError
 from kzresearch.form_1m import accounting, codebook
 from kzresearch.form_1m.accounting import check_form_1m, failures
+from kzresearch.form_1m.workbook import column_index
 from kzresearch.schemas import MONEY
 
+WHERE = [
+    *("identity", "period", "region", "row", "measure"),
+    *("left", "right", "difference"),
+]
 COUNTS = ["tests", "nonzero", "fails", "workbooks_failing", "max_difference"]
 
 # identity → tests, tests with a side not 0, failures, workbooks with one, largest difference:
@@ -228,7 +233,7 @@ def test_torture_and_its_chapter_add_up(figures, rows, hard):
 
 
 def test_breaks_of_the_torture_row_that_the_source_makes(failing):
-    torture = failing.filter(row="article:146").drop("cells")
+    torture = failing.filter(row="article:146").select(WHERE)
     assert torture.rows() == [
         ("H13le:R3", "2022-12", "KZ-55", "article:146", None, 4, 3, 1),
         ("X30", "2022-12", "KZ-47", "article:146", "persons", 1, 0, 1),
@@ -316,6 +321,8 @@ def test_sum_of_the_regions_is_checked_like_a_report_and_lists_their_cells():
     line = failures(country).filter(identity="V2:R3-1", measure="victims").row(0, named=True)
     assert (line["region"], line["left"], line["right"]) == ("KZ", 120_792, 118_150)
     assert len(line["cells"]) == 5 * 20
+    assert line["left_cells"] == 20
+    assert accounting.in_words(line) == ("120,792 ≠ 118,150", "R3-1!E9; R3-1!E10–E13")
 
 
 def test_press_figures_allow_few_tests():
@@ -397,6 +404,8 @@ def test_equality_break_is_found_named_and_located(inquiry, fails):
         cells = line.pop("cells")
         assert line == {
             "identity": "H3:R1",
+            "status": "hard",
+            "kind": "=",
             "period": "2022-12",
             "region": "KZ-11",
             "row": "article:146",
@@ -404,7 +413,12 @@ def test_equality_break_is_found_named_and_located(inquiry, fails):
             "left": 6,
             "right": 3 + inquiry,
             "difference": 3 - inquiry,
+            "left_cells": 1,
         }
+        assert accounting.in_words({**line, "cells": cells}) == (
+            f"6 ≠ {3 + inquiry}",
+            "R1!K70; R1!L70–N70",
+        )
         assert [c["cell"] for c in cells] == ["R1!K70", "R1!L70", "R1!M70", "R1!N70"]
         assert {c["workbook"] for c in cells} == {"workbook of KZ-11"}
 
@@ -414,7 +428,7 @@ def test_inequality_break_is_found_named_and_located(registered, fails):
     frame = made("R1", {"article:146": {"in_proceedings": 5, "registered": registered}})
     assert counts_of(check_form_1m(frame), "H4:R1")["fails"] == fails
     found = failures(frame)
-    assert found.drop("cells").rows() == (
+    assert found.select(WHERE).rows() == (
         [("H4:R1", "2022-12", "KZ-11", "article:146", "registered", 6, 5, 1)] * fails
     )
     assert [c["cell"] for c in found.explode("cells")["cells"]] == ["R1!F70", "R1!E70"] * fails
@@ -511,6 +525,38 @@ def test_a_figure_given_twice_is_refused():
     for look in (check_form_1m, failures):
         with pytest.raises(KzresearchError, match="R1 article:146 registered of KZ-11 for 2022-12"):
             look(pl.concat([frame, frame.filter(measure="registered")]))
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        (["R1!Y13", "R1!Z13", "R1!AA13", "R1!AB13"], "R1!Y13–AB13"),
+        (["R1!E9", "R1!E10", "R1!F10", "R1!G10"], "R1!E9–E10, R1!F10–G10"),
+        (["R1!E9", "R1-1!F9", "R1!F9", "R1!H9"], "R1!E9, R1-1!F9, R1!F9, R1!H9"),
+        (["R1!F9", "R1!E9", "R1!E8"], "R1!F9, R1!E9, R1!E8"),
+        ([], ""),
+    ],
+)
+def test_neighbouring_cells_are_drawn_together(cells, words):
+    assert accounting._ranges(cells) == words
+
+
+def test_cells_in_words_are_all_the_cells(failing):
+    for line in failing.iter_rows(named=True):
+        named = accounting.in_words(line)[1]
+        found = 0
+        for part in re.split("[;,] ", named):
+            first, *last = re.findall(r"([A-Z]+)(\d+)(?=$|–)", part)
+            ends = [(column_index(letters), int(row)) for letters, row in (first, *last)]
+            found += 1 + sum(b - a for a, b in zip(ends[0], ends[-1], strict=True))
+        assert found == len(line["cells"]), named
+
+
+def test_frame_without_the_columns_is_refused_in_one_sentence():
+    with pytest.raises(KzresearchError, match=r"^the frame lacks period, .*, cell; give one as"):
+        check_form_1m(pl.DataFrame({"a": [1]}))
+    with pytest.raises(KzresearchError, match="^the frame lacks cell; give one as"):
+        failures(made("R1", {"article:146": {"registered": 6}}).drop("cell"))
 
 
 def test_a_frame_without_figures_has_no_tests(figures, checked, failing):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from kzresearch.charts import MIME as CHART
+from kzresearch.errors import UnknownValueError
 from kzresearch.run import run
 
 NAMES = [
@@ -35,7 +36,7 @@ def test_scores_ranks_and_bounds_are_recorded_with_their_year(context_run):
     assert results["vdem_v2cltort_upper"]["text"] == "not reported"
     assert [results[name]["text"] for name in NAMES[6:9]] == ["3.82", "3.17", "4.46"]
     assert all("Kazakhstan, 2021" in one["note"] for one in results.values())
-    assert {tuple(one["sources"]) for one in results.values()} == {
+    assert {tuple(one["sources"]) for one in results.values() if one["value"] is not None} == {
         ("freedom_in_the_world",),
         ("vdem_v14",),
         ("hrmi_cpr_v5_1",),
@@ -65,3 +66,9 @@ def test_year_that_only_one_index_rates_goes_on(tmp_path):
     assert results["vdem_v2cltort"]["value"] is None
     said = ["".join(data.get("text/markdown", "")) for data in outputs(left)]
     assert sum("no score of Georgia for 2024 is at hand" in one for one in said) == 2
+
+
+@pytest.mark.parametrize("year", ["99999999999999999999999", "-5"])
+def test_year_that_nobody_rates_is_refused_in_one_sentence(year, tmp_path):
+    with pytest.raises(UnknownValueError, match="no index at hand rates Kazakhstan in"):
+        run("context", {"year": year}, tmp_path, progress=False)

@@ -12,20 +12,17 @@ from tests.test_persons import FIGURES
 
 
 @pytest.fixture(scope="session")
-def people(tmp_path_factory):
+def people(report, tmp_path_factory):
     """Runs by period and region: record, notebook and page."""
-    folder = tmp_path_factory.mktemp("people")
-
-    def made(period: str, region: str) -> tuple[dict, dict, str]:
-        given = {"period": period, "region": region, "article": "146"}
-        left = run("people", given, folder, progress=False)
+    default = report["people", "2022-12"]
+    found = {("2022-12", "KZ"): (default.record, default.notebook, default.page)}
+    for period, region in (("2021-02", "KZ"), ("2022-12", "KZ-43")):
+        given = {"period": period, "region": region}
+        left = run("people", given, tmp_path_factory.mktemp("people"), progress=False)
         notebook = json.loads(left.notebook.read_text(encoding="utf-8"))
-        return left.record, notebook, left.page.read_text(encoding="utf-8")
-
-    return {
-        (period, region): made(period, region)
-        for period, region in (("2022-12", "KZ"), ("2021-02", "KZ"), ("2022-12", "KZ-43"))
-    }
+        page = left.page.read_text(encoding="utf-8")
+        found[period, region] = left.record, notebook, page
+    return found
 
 
 def charts(notebook: dict) -> list[dict]:
@@ -63,7 +60,8 @@ def test_press_period_says_in_a_sentence_what_is_missing(people):
     assert (results["registered"]["value"], results["registered_against_women"]["value"]) == (88, 4)
     assert (results["victims"]["value"], results["victims"]["text"]) == (None, "not reported")
     assert (results["persons"]["value"], results["persons"]["text"]) == (None, "not reported")
-    assert page.count("The press report has nothing on victims as persons (R3, R3-1)") == 1
+    assert page.count("Victims (R3, R3-1): not reported.") == 1
+    assert page.count("nothing to draw, no figure is reported") == 4
     assert charts(notebook) == []
 
 

@@ -44,7 +44,9 @@ def test_it_records_the_country_and_every_region(year):
     assert results["gross_caseload"]["value"] == sum(gross for gross, _, _ in TORTURE.values())
     rate = [results[f"rate_gross_caseload{limit}"]["text"] for limit in ("", "_lower", "_upper")]
     assert rate == ["4.68", "4.38", "4.99"]
-    assert sum(name.startswith("rate_gross_caseload_kz") for name in results) == 3 * 17
+    for kind in ("rate", "shrunken_rate"):
+        assert sum(name.startswith(f"{kind}_gross_caseload_kz") for name in results) == 3 * 17
+    assert results["rate_gross_caseload_kz_63"]["note"] == "of East Kazakhstan with Abai"
     assert {one["id"] for one in record["sources"]} == {"form_1m", "population_2000_2023"}
 
 
@@ -65,6 +67,12 @@ def test_it_says_what_stands_out_and_what_is_missing(year):
         "Funnel plot",
     ]
     assert page.count("data:image/svg+xml;base64,") == len(drawn)
+
+
+def test_article_of_which_every_region_has_the_same_caseload(tmp_path):
+    _, notebook, page = outcome(run("regions", {"article": "415"}, tmp_path, progress=False))
+    assert len(specs(notebook)) == 6
+    assert "Outside the 95 % limits only, 0 of 2." in page
 
 
 def test_article_without_a_case(tmp_path):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from kzresearch.charts import MIME as CHART
+from kzresearch.errors import KzresearchError
 from kzresearch.publications import trend
 from kzresearch.run import run
 
@@ -47,6 +48,10 @@ def test_page_shows_both_figures_where_sources_disagree(ran):
         "No reading that explains it is known.",
         "P0007 (January–February 2021)",
         "unit 'criminal cases' is not unit 'facts'",
+        "766 (2020) is contradicted by 63 criminal offences",
+        "28 on torture, 13 for comparison",
+        "&gt; 500",
+        "some rows count the victims, the accused or the complaints of one case or place",
         "A fall in registered cases is not a fall in torture.",
     ):
         assert words in page
@@ -55,7 +60,15 @@ def test_page_shows_both_figures_where_sources_disagree(ran):
 def test_timeline_is_told_in_words(ran):
     (spec,) = [o["data"][CHART] for o in ran[2] if CHART in o.get("data", {})]
     assert "2022: 920 criminal cases, Kazinform (unclear)" in spec["description"]
-    assert "January–February 2021: 88 criminal offences, ACCA;" in spec["description"]
+    assert "January–February 2021: 88 criminal offences, ACCA (unclear);" in spec["description"]
+    assert "2018: > 500 criminal cases, KIBHR (unclear)" in spec["description"]
+
+
+def test_new_region_runs_with_a_part_of_a_year(tmp_path):
+    left = run("trends", {"region": "KZ-10"}, tmp_path, progress=False)
+    assert left.record["status"] == "completed"
+    assert left.record["results"]["registered_2022"]["note"].startswith("Split off from East")
+    assert "8 June–31 December 2022" in left.page.read_text(encoding="utf-8")
 
 
 def test_region_without_a_known_period_goes_on(tmp_path):
@@ -73,7 +86,5 @@ def test_region_without_a_known_period_goes_on(tmp_path):
     ],
 )
 def test_wrong_use_ends_in_one_sentence(parameters, message, tmp_path):
-    left = run("trends", parameters, tmp_path, progress=False)
-    assert left.record["status"] == "failed"
-    assert message in left.record["error"]["message"]
-    assert left.record["results"] == {}
+    with pytest.raises(KzresearchError, match=message):
+        run("trends", parameters, tmp_path, progress=False)
