@@ -121,7 +121,7 @@ def _scrub(executed: Json, notebook: Notebook) -> None:
 def _without_paths(text: str) -> str:
     """The text without the folders of this machine: what stands below them stays."""
     folders = {
-        str(Path(__file__).resolve().parent): "kzresearch",
+        str(Path(__file__).resolve().parents[1]): "kzresearch",
         **dict.fromkeys(site.getsitepackages(), "site-packages"),
         sys.prefix: "environment",
         sys.base_prefix: "python",
