@@ -319,11 +319,12 @@ def reopened_note(period: str, region: str, article: str | int) -> Markdown:
     """What the form itself has on cases taken up again, in a sentence."""
     row = datasets.row_of(article)
     frame = datasets.load_form_1m(period, region, ["R1", "PRIL5", "PRIL6"], row=row)
+    lookup = figures.Lookup(frame)
     wide = [
-        figures.figure(frame, section, row, "term_expired_or_reopened", flows.OFFENCES).value
+        lookup(section, row, "term_expired_or_reopened", flows.OFFENCES).value
         for section in ("PRIL5", "PRIL6")
     ]
-    narrow = figures.figure(frame, "R1", row, "term_expired", flows.OFFENCES).value
+    narrow = lookup("R1", row, "term_expired", flows.OFFENCES).value
     known = [value for value in wide if value is not None]
     if narrow is None or not known:
         return captions.markdown("*On cases taken up again this source has nothing.*")

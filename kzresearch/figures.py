@@ -136,29 +136,37 @@ def origin(cells: Iterable[Cell]) -> str:
     return "; ".join(said)
 
 
-def figure(frame: pl.DataFrame, section: str, row: str, measure: str, unit: str) -> Figure:
-    """The figure of one row of a `load_form_1m` frame; value None where it has no such row."""
-    found = frame.filter(
-        pl.col("section") == section, pl.col("row") == row, pl.col("measure") == measure
-    )
-    if found.is_empty():
-        return Figure(None, unit)
-    if found.height > 1:
-        raise KzresearchError(
-            f"{found.height} figures for {section}, {row}, {measure}: filter by period, region and "
-            "source"
+class Lookup:
+    """The figures of a `load_form_1m` frame by where they stand in the form.
+
+    `lookup("R1", "article:146", "registered", "offences")` has value None where the frame has no
+    such row. Raises KzresearchError for a frame that holds a figure twice.
+    """
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        place = ("section", "row", "measure")
+        self._lines = frame.rows_by_key(place, named=True, unique=True)
+        if len(self._lines) < frame.height:
+            twice = frame.filter(frame.select(place).is_duplicated()).select(place).row(0)
+            raise KzresearchError(
+                f"several figures for {', '.join(twice)}: filter by period, region and source"
+            )
+
+    def __call__(self, section: str, row: str, measure: str, unit: str) -> Figure:
+        """The figure of a section, row and measure."""
+        line = self._lines.get((section, row, measure))
+        if line is None:
+            return Figure(None, unit)
+        cells = line.get("cells") or (
+            [{"workbook": line["workbook"], "cell": line["cell"]}] if line["workbook"] else []
         )
-    line = found.row(0, named=True)
-    cells = line.get("cells") or (
-        [{"workbook": line["workbook"], "cell": line["cell"]}] if line["workbook"] else []
-    )
-    return Figure(
-        value=line["value"],
-        unit=line["unit"],
-        cells=tuple(Cell(c["workbook"], c["cell"]) for c in cells),
-        sources=(line["source"],),
-        note=line["note"],
-    )
+        return Figure(
+            value=line["value"],
+            unit=line["unit"],
+            cells=tuple(Cell(c["workbook"], c["cell"]) for c in cells),
+            sources=(line["source"],),
+            note=line["note"],
+        )
 
 
 def total(figures: list[Figure]) -> Figure:

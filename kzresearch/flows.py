@@ -146,13 +146,15 @@ def flow_figures(
     """`case_flow` as figures: the bases by name, each with its label, and the steps by name."""
     section = "R1-1" if cohort else "R1"
     row = datasets.row_of(article)
-    datasets.check_reported(period, region, row)
     frame = datasets.load_form_1m(period, region, ["R1", "R1-1"], row=row)
+    if "registered" not in frame["measure"]:
+        datasets.check_reported(period, region, row)
     if frame["source"].n_unique() > 1:
         frame = frame.filter(pl.col("source") == FORM_1M)
+    lookup = figures.Lookup(frame)
 
     def found(measure: str, where: str = section) -> Figure:
-        return figures.figure(frame, where, row, measure, OFFENCES)
+        return lookup(where, row, measure, OFFENCES)
 
     steps = {step.name: found(step.measure) for step in ALL if step.measure}
     steps["completed"] = found("completed")

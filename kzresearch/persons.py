@@ -16,7 +16,7 @@ import polars as pl
 
 from kzresearch import captions, datasets, figures, flows
 from kzresearch.errors import UnknownValueError
-from kzresearch.figures import Figure, number
+from kzresearch.figures import Figure, Lookup, number
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
 from kzresearch.regions import COUNTRY
 
@@ -169,8 +169,12 @@ class People:
                 found[name] = replace(one, note=note, shown=f"{one.text} (or birth date unknown)")
         return found
 
+    @cached_property
+    def _lookup(self) -> Lookup:
+        return Lookup(self.frame)
+
     def _figure(self, section: str, measure: str, unit: str) -> Figure:
-        return figures.figure(self.frame, section, self.row, measure, unit)
+        return self._lookup(section, self.row, measure, unit)
 
     def _of(self, unit: str) -> dict[str, Figure]:
         """The total of a unit's section, its columns, and what they leave of the total."""

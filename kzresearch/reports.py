@@ -11,7 +11,7 @@ import polars as pl
 
 from kzresearch import attrition, captions, datasets, figures, flows
 from kzresearch.errors import unknown_value
-from kzresearch.figures import Figure
+from kzresearch.figures import Figure, Lookup
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
 from kzresearch.regions import COUNTRY, region_name
@@ -199,7 +199,11 @@ class PeriodReport:
 
     def figure(self, section: str, row: str, measure: str) -> Figure:
         """One figure of the form, with its cells."""
-        return figures.figure(self.frame, section, row, measure, OFFENCES)
+        return self._lookup(section, row, measure, OFFENCES)
+
+    @cached_property
+    def _lookup(self) -> Lookup:
+        return Lookup(self.frame)
 
     @cached_property
     def figures(self) -> dict[str, Figure]:

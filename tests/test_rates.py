@@ -235,6 +235,15 @@ def test_numbers_of_no_rate_are_refused(numbers, said):
         rates.rate(**{"count": 1, "population": 10, **numbers})
 
 
+@given(parts(), st.sampled_from([0.9, 0.95, 0.998]))
+def test_wilson_interval_is_that_of_scipy(part, level):
+    successes, total = part
+    found = rates.proportion(successes, total, level=level)
+    if total:
+        expected = stats.binomtest(successes, total).proportion_ci(level, method="wilson")
+        assert found[1:] == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
 # relative risk
 
 

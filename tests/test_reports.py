@@ -253,10 +253,13 @@ def test_units_are_never_mixed():
         Figure(1, "offences") + Figure(1, "persons")
 
 
-def test_figure_needs_one_row():
+def test_figures_are_looked_up_where_each_stands_once():
     frame = kz.load_form_1m("2022-12", section="R1", article="146")
-    with pytest.raises(kz.KzresearchError, match="20 figures for R1, article:146, registered"):
-        figures.figure(frame, "R1", "article:146", "registered", "offences")
+    with pytest.raises(kz.KzresearchError, match="several figures for R1, article:146, "):
+        figures.Lookup(frame)
+    lookup = figures.Lookup(frame.filter(region="KZ-75"))
+    assert lookup("R1", "article:146", "registered", "offences").value == 24
+    assert lookup("R1", "article:146", "not_there", "offences") == Figure(None, "offences")
 
 
 @pytest.mark.parametrize(
