@@ -12,7 +12,6 @@ part of the year has no rate that could be compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -227,7 +226,7 @@ class RegionalReport:
         frame, show = (self.units, estimate) if name == "rate" else (self.counts, number)
         tiles = load_regions().select("region", "tile_row", "tile_column")
         return (
-            frame.with_columns(shown=_text(name, show))
+            frame.with_columns(shown=tables.as_text(name, show))
             .select("region", "label", "shown", value=name)
             .join(tiles, on="region", how="left")
         )
@@ -269,7 +268,7 @@ class RegionalReport:
         """`counts`, and the regions together, as a table."""
         together = {"label": f"All {len(self.flow)} regions"}
         together |= {name: self.country[name].text for name in STEPS}
-        shown = self.counts.select("label", *(_text(name) for name in STEPS))
+        shown = self.counts.select("label", *(tables.as_text(name, number) for name in STEPS))
         return tables.table(
             pl.concat([shown, pl.DataFrame([together])]),
             f"{self.article_name}: offences by region, largest gross caseload first",
@@ -293,12 +292,14 @@ class RegionalReport:
         }
         shown = self.rated.select(
             "label",
-            _text("gross_caseload"),
-            _text("population", lambda mean: number(round(mean))),
-            _text("rate", estimate),
-            _span("rate").alias("limits"),
-            _text("shrunken_rate", estimate, "–"),
-            _span("shrunken_rate").alias("shrunken_limits"),
+            tables.as_text("gross_caseload", number),
+            tables.as_text("population", lambda mean: number(mean and round(mean))),
+            tables.as_text("rate", estimate),
+            tables.as_limits("rate_lower", "rate_upper", estimate).alias("limits"),
+            tables.as_text("shrunken_rate", estimate, null=""),
+            tables.as_limits("shrunken_rate_lower", "shrunken_rate_upper", estimate).alias(
+                "shrunken_limits"
+            ),
         )
         title = f"{self.article_name}: gross caseload per {PER:,} inhabitants, highest rate first"
         return tables.table(shown, title, self.rate_source, headings, list(headings)[1:])
@@ -459,15 +460,3 @@ def _unit_name(regions: pl.Series) -> str:
     of_17 = dict(load_regions().select("region", "unit_17").iter_rows())
     names = [short_name(region) for region in sorted(regions, key=lambda r: r != of_17.get(r))]
     return " with ".join(names)
-
-
-def _text(
-    name: str, show: Callable[[float], str] = number, missing: str = figures.NOT_REPORTED
-) -> pl.Expr:
-    return pl.col(name).map_elements(show, return_dtype=pl.String).fill_null(missing)
-
-
-def _span(name: str) -> pl.Expr:
-    """`4.38 to 4.99`; a dash where there are no limits."""
-    limits = [pl.col(f"{name}{end}").map_elements(estimate, pl.String) for end in LIMITS[1:]]
-    return pl.concat_str(*limits, separator=" to ").fill_null("–")

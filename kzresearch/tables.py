@@ -79,9 +79,9 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
         .sort(order.replace_strict(places), part, maintain_order=True)
         .select(
             label=pl.concat_str(pl.when(part).then(pl.lit("· ")).otherwise(pl.lit("")), "label"),
-            count=_shown("count", number),
-            share=_shown("share", percent, null=""),
-            interval=_limits("lower", "upper", percent),
+            count=as_text("count", number),
+            share=as_text("share", percent, null=""),
+            interval=as_limits("lower", "upper", percent),
             origin=pl.struct("cells", "sources").map_elements(_origin, return_dtype=pl.String),
         )
     )
@@ -102,13 +102,13 @@ def comparison(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown
     shown = frame.select(
         "label",
         "kind",
-        pl.format("{} of {}", _shown("cases", number), _shown("gross_caseload", number)).alias(
+        pl.format("{} of {}", as_text("cases", number), as_text("gross_caseload", number)).alias(
             "of"
         ),
-        share=_shown("share", percent, null=NOT_DEFINED),
-        interval=_limits("lower", "upper", percent),
-        risk=_shown("relative_risk", estimate, null=""),
-        limits=_limits("risk_lower", "risk_upper", estimate),
+        share=as_text("share", percent, null=NOT_DEFINED),
+        interval=as_limits("lower", "upper", percent),
+        risk=as_text("relative_risk", estimate, null=""),
+        limits=as_limits("risk_lower", "risk_upper", estimate),
     )
     headings = {
         "label": "Offence",
@@ -127,9 +127,9 @@ def double_counting(frame: pl.DataFrame, title: str, source: str) -> Table | Mar
     if frame.is_empty():
         return Markdown(f"*{title}: no table, no termination is reported that could be one.*")
     shown = frame.select(
-        _shown("repeated", percent),
-        *(_shown(name, number) for name in ("repeats", "terminated", "gross_caseload")),
-        *(_shown(name, percent) for name in ("share_terminated", "share_sent_to_court")),
+        as_text("repeated", percent),
+        *(as_text(name, number) for name in ("repeats", "terminated", "gross_caseload")),
+        *(as_text(name, percent) for name in ("share_terminated", "share_sent_to_court")),
     )
     headings = {
         "repeated": "Repeats, of all terminations",
@@ -142,15 +142,15 @@ def double_counting(frame: pl.DataFrame, title: str, source: str) -> Table | Mar
     return table(shown, title, source, headings, [*headings])
 
 
-def _shown(column: str, words: Callable[[float | None], str], null: str | None = None) -> pl.Expr:
+def as_text(column: str, words: Callable[[float | None], str], null: str | None = None) -> pl.Expr:
     """The column's numbers as they are shown; nulls as `null`, or in the words for them."""
     texts = pl.col(column).map_elements(words, return_dtype=pl.String, skip_nulls=null is not None)
     return texts if null is None else texts.fill_null(null)
 
 
-def _limits(lower: str, upper: str, words: Callable[[float | None], str]) -> pl.Expr:
+def as_limits(lower: str, upper: str, words: Callable[[float | None], str]) -> pl.Expr:
     """`0.6 % – 2.0 %`, empty where a limit is not defined."""
-    both = [_shown(name, words, null="").replace("", None) for name in (lower, upper)]
+    both = [as_text(name, words, null="").replace("", None) for name in (lower, upper)]
     return pl.format("{} – {}", *both).fill_null("").alias("limits")
 
 

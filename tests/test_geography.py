@@ -225,7 +225,7 @@ def test_small_rates_and_large_ones_are_written_alike_everywhere(report):
     rare = regional_report("2022-12", "127")
     assert "**0.0051 offences per" in rare.about_rates().data
     assert "- All together: 0.0051." in rare.funnel_of_rates().outside("rates").data
-    assert rare.rates_table().frame.row(0)[3:5] == ("0.0051", "0.00013 to 0.028")
+    assert rare.rates_table().frame.row(0)[3:5] == ("0.0051", "0.00013 – 0.028")
     assert rare.places("rate")["shown"][0] == "0.047"
     assert "1,261.96" in regional_report("2022-12", "total").funnel_of_rates().outside("rates").data
 
