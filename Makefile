@@ -44,8 +44,8 @@ lock: $(READY) ## renew requirements.lock
 	  --output-file requirements.lock --upgrade pyproject.toml
 
 picture: $(READY) ## draw docs/report.png again (needs chromium)
-	@rm -rf out/picture && $(BIN)/kzresearch run period_report --out out/picture >/dev/null
-	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=900,1230 \
+	@rm -rf out/picture && $(BIN)/kzresearch run case_flow --out out/picture >/dev/null
+	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=900,1262 \
 	  --user-data-dir=out/picture/profile --screenshot=$(CURDIR)/docs/report.png \
 	  file://$$(ls $(CURDIR)/out/picture/*.html) >/dev/null 2>&1
 	@echo "wrote docs/report.png"
