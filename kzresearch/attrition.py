@@ -37,6 +37,7 @@ REPEATED = (0, 0.05, 0.1, 0.25, 0.5)
 """Parts of the terminations taken to be repeats; a half is every offence terminated twice."""
 
 SHARE = "share of the gross caseload"
+RATIO = "ratio of two shares"
 SHARE_OF_YEAR = "share of those registered in the year (gross)"
 SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("row", "label", "disposition", "kind"), pl.String),
@@ -355,18 +356,19 @@ def recorded(flow: pl.DataFrame, cohort: pl.DataFrame, compared: pl.DataFrame) -
             parts = [found[f"{prefix}{name}"] for name in (step, "gross_caseload")]
             formula = f"{prefix}{step} / {prefix}gross_caseload"
             found |= with_limits(f"{prefix}share_{step}", limits, unit, parts, formula)
-    for line in compared.filter(pl.col("row") != compared["row"].first()).to_dicts():
+    cases = compared.with_columns(count="cases")
+    own = {line["disposition"]: _figure(line) for line in cases.head(len(COMPARED)).to_dicts()}
+    for line in cases.slice(len(COMPARED)).to_dicts():
         row = line["row"].removeprefix("article:").replace(":", "_").replace("-", "_")
         name = f"{line['disposition']}_{row}"
-        figure = _figure(line | {"count": line["cases"]})
+        figure = _figure(line)
         limits = (line["share"], line["lower"], line["upper"])
         formula = f"{line['disposition']} / gross_caseload, {line['label']}"
         found |= with_limits(f"share_{name}", limits, SHARE, [figure], formula)
         risk = (line["relative_risk"], line["risk_lower"], line["risk_upper"])
         formula = f"share_{line['disposition']} / share_{name}, groups without overlap"
-        found |= with_limits(
-            f"relative_risk_{name}", risk, "ratio of two shares", [figure], formula
-        )
+        both = [own[line["disposition"]], figure]
+        found |= with_limits(f"relative_risk_{name}", risk, RATIO, both, formula)
     return found
 
 

@@ -105,6 +105,16 @@ LEFT = ("completed", "interrupted", "term_expired", "transferred", "time_barred"
 
 ALL = (*OUTCOMES, *UNSPECIFIED, *PARTS)
 
+PUBLISHED_AS = {
+    "registered": ("gross_caseload", "gross_registered", "registered"),
+    "in_proceedings": ("gross_caseload", "net_caseload"),
+    "completed": ("completed",),
+    "sent_to_court": ("sent_to_court",),
+    "terminated_total": ("terminated_rehabilitating", "terminated_non_rehabilitating"),
+    "interrupted_or_expired": ("interrupted", "term_expired"),
+}
+"""Published indicator → the figures of a case flow that a publication may mean by it."""
+
 
 def case_flow(
     period: str, region: str = COUNTRY, article: str | int = "146", *, cohort: bool = False
@@ -170,6 +180,15 @@ def flow_figures(
     label, gross = bases["gross_caseload"]
     bases["gross_caseload"] = label, _checked(gross, [steps[one.name] for one in OUTCOMES])
     return bases, steps
+
+
+def labelled_figures(
+    period: str, region: str = COUNTRY, article: str | int = "146"
+) -> dict[str, tuple[str, Figure]]:
+    """Bases and steps of a case flow by name, each with its label."""
+    bases, steps = flow_figures(period, region, article)
+    labels = {step.name: step.label for step in ALL} | {"completed": "completed"}
+    return bases | {name: (labels[name], one) for name, one in steps.items()}
 
 
 def _bases(found: Callable[..., Figure], *, cohort: bool) -> dict[str, tuple[str, Figure]]:

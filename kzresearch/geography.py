@@ -85,8 +85,8 @@ class RegionalReport:
         for region in regions_reporting(self.period):
             named = dict.fromkeys(STEPS, Figure(None, flows.OFFENCES))
             if region in held:
-                bases, steps = flows.flow_figures(self.period, region, self.article)
-                named = {name: bases[name][1] if name in bases else steps[name] for name in STEPS}
+                labelled = flows.labelled_figures(self.period, region, self.article)
+                named = {name: labelled[name][1] for name in STEPS}
             bounds = change_of_bounds(region, self.period)
             found[region] = {n: _noted(one, bounds) for n, one in named.items()}
         return found

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import combinations
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,15 +38,6 @@ UNKNOWN = "a period that is not known"
 NOT_COMPARED = ("unclear_period", "partial")
 """Flags of figures that no change is computed from."""
 
-# Indicator → what the case flow of a year in the workbooks has for it.
-OWN = {
-    "registered": ("registered", "gross_registered", "gross_caseload"),
-    "in_proceedings": ("net_caseload", "gross_caseload"),
-    "completed": ("completed",),
-    "sent_to_court": ("sent_to_court",),
-    "terminated_total": ("terminated_rehabilitating",),
-    "interrupted_or_expired": ("interrupted", "term_expired"),
-}
 PROCEEDINGS = ["cases", "offences", "investigations", "facts"]
 """Kinds of unit that differ, of which figures may still contradict each other."""
 
@@ -328,7 +319,7 @@ class Trend:
             doubt, name = row["ambiguity"], row["id"]
             if row["own"]:
                 measure, _, year = name.rpartition("_")
-                _, one = _own_figures(f"{year}-12", self.region)[measure]
+                _, one = flows.labelled_figures(f"{year}-12", self.region)[measure]
                 named[name] = replace(one, note=doubt or one.note)
             else:
                 period = re.sub(r"\W+", "_", row["period"])
@@ -456,8 +447,8 @@ def _own(indicator: str, region: str) -> Iterator[Row]:
     begun = load_regions().filter(region=region)["valid_from"].drop_nulls()
     for period in held["period"].unique().sort():
         year, note = int(period[:4]), change_of_bounds(region, period)
-        for name, (label, figure) in _own_figures(period, region).items():
-            if name in OWN.get(indicator, ()) and figure.value is not None:
+        for name, (label, figure) in flows.labelled_figures(period, region).items():
+            if name in flows.PUBLISHED_AS.get(indicator, ()) and figure.value is not None:
                 yield {
                     "id": f"{name}_{year}",
                     "period_start": max([date(year, 1, 1), *begun]),
@@ -475,13 +466,6 @@ def _own(indicator: str, region: str) -> Iterator[Row]:
                     "ambiguity": note,
                     "flag": "unclear_meaning" if note else "clear",
                 }
-
-
-@cache
-def _own_figures(period: str, region: str) -> dict[str, tuple[str, Figure]]:
-    bases, steps = flows.flow_figures(period, region)
-    labels = {step.name: step.label for step in flows.ALL} | {"completed": "completed"}
-    return bases | {name: (labels[name], one) for name, one in steps.items()}
 
 
 def _line(row: Row) -> Row:
@@ -552,7 +536,7 @@ def _reading(one: Row, other: Row) -> str | None:
     text = READINGS.get((one["id"], other["id"]))
     if text is None:
         return None
-    ours = {name: figure for name, (_, figure) in _own_figures("2022-12", COUNTRY).items()}
+    ours = {name: figure for name, (_, figure) in flows.labelled_figures("2022-12").items()}
     gross, net = ours["gross_caseload"].value, ours["registered"].value
     assert gross  # the workbooks have both
     assert net

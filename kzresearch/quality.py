@@ -18,6 +18,7 @@ import polars as pl
 from kzresearch import captions, charts, datasets, figures, flows, sources, tables
 from kzresearch.figures import Figure, number
 from kzresearch.form_1m import accounting
+from kzresearch.publications import PUBLISHED
 from kzresearch.regions import COUNTRY, region_name
 from kzresearch.schemas import FLAGS, NOT_NAMED
 from kzresearch.tables import Table
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 ARTICLE = "146"
 """Torture, which nearly all published figures are about."""
-PUBLISHED = "published_figures"
 FOLDED = 150  # lines; a longer table would bury the page
 STATUSES = {
     "hard": "hard identities",
@@ -55,16 +55,6 @@ INSIDE = ("H9a:R1", "H9a:R1-1", "H9:R1", "F4")
 BESIDE = ("F1", "F2", "F3")
 """Must hold if they stand beside them; hard identities."""
 
-# Published indicator → our figures that it may mean, by their names in `flows`.
-READINGS = {
-    "registered": ("gross_caseload", "gross_registered", "registered"),
-    "in_proceedings": ("gross_caseload", "net_caseload"),
-    "completed": ("completed",),
-    "sent_to_court": ("sent_to_court",),
-    "terminated_total": ("terminated_rehabilitating", "terminated_non_rehabilitating"),
-    "interrupted_or_expired": ("interrupted", "term_expired"),
-}
-LABELS = {step.name: step.label for step in flows.ALL}
 LISTED = ["identity", "region", "row", "column", "left and right side", "cells", "difference"]
 COMPARED = ["number", "published", "by whom", "ours, in offences", "what is unclear"]
 CASES = r"^(criminal (cases|offences)|investigations)\b"
@@ -264,18 +254,16 @@ class DataQuality:
             pl.col("period_start") == pl.date(year, 1, 1),
             pl.col("period_end") == pl.date(year, month, 1).dt.month_end(),
             pl.col("article").is_in(["all", ARTICLE, f"torture, {NOT_NAMED}"]),
-            pl.col("indicator").is_in(list(READINGS)),
+            pl.col("indicator").is_in(list(flows.PUBLISHED_AS)),
             region=COUNTRY,
         )
 
     @cached_property
     def ours(self) -> dict[str, dict[str, tuple[str, Figure]]]:
         """Our figures of the country for `total` and the article, by name: label and figure."""
-        found = {}
-        for row in ("total", ARTICLE):
-            bases, steps = flows.flow_figures(self.period, COUNTRY, row)
-            found[row] = bases | {name: (LABELS.get(name, name), steps[name]) for name in steps}
-        return found
+        return {
+            row: flows.labelled_figures(self.period, COUNTRY, row) for row in ("total", ARTICLE)
+        }
 
     def comparison(self) -> Table | Markdown:
         """Every published figure beside each of ours that it may mean; differences where fit."""
@@ -296,7 +284,7 @@ class DataQuality:
         """Each of our figures that a published one may mean, in words."""
         comparable = re.search(CASES, line["unit"]) and line["flag"] != "partial"
         row = "total" if line["article"] == "all" else ARTICLE
-        for name in READINGS[line["indicator"]]:
+        for name in flows.PUBLISHED_AS[line["indicator"]]:
             label, one = self.ours[row][name]
             if one.value is not None:
                 less = f"{line['value'] - one.value:+,.0f}".replace("-", "−")
@@ -308,7 +296,7 @@ class DataQuality:
         if published.value is None:
             why = "no publication at hand gives one count for exactly these months"
             return self._nothing("Published cases of torture beside ours", why)
-        ours = (self.ours[ARTICLE][name] for name in READINGS["registered"])
+        ours = (self.ours[ARTICLE][name] for name in flows.PUBLISHED_AS["registered"])
         said = ", ".join(f"{label} **{one.text}**" for label, one in ours)
         return captions.markdown(
             f"**{published.text} {published.unit}** of torture are published by {published.note}. "
@@ -395,7 +383,7 @@ class DataQuality:
             failed = self._counted(sum(failing) if failing else None, "tests")
             found[f"net_test_failures_{name}"] = failed.named(f"of {', '.join(identities)}")
         found |= self._coverage()
-        for name in READINGS["registered"]:
+        for name in flows.PUBLISHED_AS["registered"]:
             found[f"torture_{name}"] = self.ours[ARTICLE][name][1]
         cases = "criminal cases"
         torture = (pl.col("article") != "all") & (pl.col("unit") == cases)

@@ -249,7 +249,12 @@ def test_recorded_figures_have_names_units_and_cells(torture):
         "R1!E70",
         "R1!Q70",
     }
-    assert found["relative_risk_sent_to_court_362"].text == "0.18"
+    risk = found["relative_risk_sent_to_court_362"]
+    assert risk.text == "0.18"
+    assert set(risk.cells) == {
+        *found["share_sent_to_court"].cells,
+        *found["share_sent_to_court_362"].cells,
+    }
     assert found["share_sent_to_court_total"].text == "19.3 %"
 
 

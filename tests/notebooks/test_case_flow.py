@@ -8,20 +8,11 @@ import pytest
 from kzresearch.errors import UnknownValueError
 from kzresearch.run import run
 from tests.conftest import ROOT
+from tests.test_flows import BASES, OUTCOMES
 
 FIGURES = {
-    "gross_caseload": 918,
-    "gross_registered": 807,
-    "carried_over": 8,
-    "gross_carried_over": 111,
-    "terminated_rehabilitating": 812,
-    "sent_to_court": 10,
-    "terminated_non_rehabilitating": 0,
-    "interrupted": 14,
-    "term_expired": 1,
-    "transferred": 0,
-    "time_barred": 0,
-    "pending": 81,
+    **BASES,
+    **OUTCOMES,
     "cohort_gross_caseload": 807,
     "cohort_terminated_rehabilitating": 709,
     "cohort_sent_to_court": 4,
@@ -61,7 +52,7 @@ def test_record_holds_the_figures(torture):
 
 def test_outcomes_add_up_to_the_caseload_exactly(torture):
     results = torture.record["results"]
-    added = sum(results[name]["value"] for name in list(FIGURES)[4:12])
+    added = sum(results[name]["value"] for name in OUTCOMES)
     assert added == results["gross_caseload"]["value"]
 
 
