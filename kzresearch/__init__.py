@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kzresearch.errors import (
         IncompleteSumWarning,
         KzresearchError,
+        OutputError,
         ParameterError,
         SourceError,
         UnknownValueError,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from kzresearch.records import record
     from kzresearch.regions import load_regions
     from kzresearch.reports import PeriodReport, period_report
+    from kzresearch.run.batch import batch
+    from kzresearch.run.results import results
     from kzresearch.sources import how_to_cite, load_sources, references
 
 _HOMES = {
@@ -57,6 +60,7 @@ _HOMES = {
     "scan_form_1m": "datasets",
     "IncompleteSumWarning": "errors",
     "KzresearchError": "errors",
+    "OutputError": "errors",
     "ParameterError": "errors",
     "SourceError": "errors",
     "UnknownValueError": "errors",
@@ -68,6 +72,8 @@ _HOMES = {
     "PeriodReport": "reports",
     "period_report": "reports",
     "record": "records",
+    "batch": "run.batch",
+    "results": "run.results",
     "load_regions": "regions",
     "load_sources": "sources",
     "references": "sources",
@@ -80,11 +86,13 @@ __all__ = [
     "Figure",
     "IncompleteSumWarning",
     "KzresearchError",
+    "OutputError",
     "ParameterError",
     "PeriodReport",
     "SourceError",
     "UnknownValueError",
     "WorkbookError",
+    "batch",
     "case_flow",
     "charts",
     "check_form_1m",
@@ -102,6 +110,7 @@ __all__ = [
     "read_form_1m",
     "record",
     "references",
+    "results",
     "scan_form_1m",
     "tables",
 ]

@@ -13,7 +13,7 @@ from kzresearch import __version__
 from kzresearch.errors import KzresearchError, WorkbookError
 
 if TYPE_CHECKING:
-    from kzresearch.run import Run
+    from kzresearch.run.batch import Block, Made, Planned
 
 
 class _Group(click.Group):
@@ -32,56 +32,169 @@ def main() -> None:
     """How torture cases are handled in Kazakhstan: official figures, reproducible analyses."""
 
 
-_OUT = click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("out"),
-    show_default=True,
-    help="Folder for what the runs leave.",
-)
+def _run_options(command: Any) -> Any:
+    """The options that say how notebooks are run, the same for each command that runs any."""
+    from kzresearch.run.batch import FORMATS
+
+    for option in reversed(
+        (
+            click.option(
+                "--out",
+                default="out",
+                show_default=True,
+                metavar="FOLDER|s3://BUCKET/PREFIX",
+                help="Where the runs leave their files.",
+            ),
+            click.option(
+                "--formats",
+                default=",".join(FORMATS),
+                show_default=True,
+                metavar="FORMAT,…|none",
+                help="What is made of each executed notebook. What is missing of runs that are "
+                "there is made without running them again.",
+            ),
+            click.option(
+                "--engine",
+                type=click.Choice(["fast", "stock"]),
+                default="fast",
+                show_default=True,
+                help="fast: a forked process for each run; stock: papermill's own, for any kernel. "
+                "Outputs are the same.",
+            ),
+            click.option(
+                "--timeout",
+                type=click.FloatRange(0, min_open=True),
+                default=600,
+                show_default=True,
+                metavar="SECONDS",
+                help="What one cell may take.",
+            ),
+            click.option(
+                "--memory",
+                type=click.FloatRange(0, min_open=True),
+                metavar="GB",
+                help="What one run may take; default: its share of what is free.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
 
 
-@main.command(short_help="Run one notebook: page, notebook and record.")
-@click.argument("notebook")
-@click.option(
+_PARAMETERS = click.option(
     "-p",
     "--parameter",
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A parameter of the notebook; may be given several times.",
+    help="A parameter, the same in all runs; may be given several times.",
 )
-@_OUT
-def run(notebook: str, parameters: tuple[str, ...], out: Path) -> None:
+_JOBS = click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1),
+    help="How many run at a time; default: one for each processor.",
+)
+_FORCE = click.option("--force", is_flag=True, help="Run again what is there.")
+
+
+@main.command(short_help="Run one notebook: page, notebook and record.")
+@click.argument("notebook")
+@_PARAMETERS
+@_run_options
+def run(notebook: str, parameters: tuple[str, ...], out: str, formats: str, **how: Any) -> None:
     """Run NOTEBOOK and leave the executed notebook, a page and a JSON record.
+
+    NOTEBOOK is a name (`kzresearch notebooks` lists them) or the path of a file of your own.
 
     Example: kzresearch run period_report -p period=2021-02
     """
-    if _run(notebook, _pairs(parameters), out).record["error"]:
+    from kzresearch.run.batch import Block
+
+    made = _batch([Block([notebook], _pairs(parameters))], out, formats, force=True, **how)
+    ((planned, record),) = made.runs
+    shown = "".join(f" {name}={value}" for name, value in _pairs(parameters).items())
+    if not record["error"]:
+        click.echo(f"{notebook}{shown}: done, run {record['run_id']}", err=True)
+    for ending, label in (("html", "page"), ("ipynb", "notebook"), ("json", "record")):
+        if ending != "html" or "html" in _formats(formats):
+            click.echo(f"{label:<9}{made.outputs.link(f'{planned.task.stem}.{ending}')}")
+    if record["error"]:
         sys.exit(1)
+
+
+@main.command(short_help="Run notebooks for every region, article and period.")
+@click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]…")
+@click.option(
+    "--each",
+    multiple=True,
+    metavar="NAME[=VALUE,…]",
+    help="A parameter that takes every value the data has, or those named; may be given several "
+    "times, and all combinations are run.",
+)
+@_PARAMETERS
+@click.option(
+    "--grid",
+    type=click.Path(path_type=Path),
+    metavar="FILE.yaml",
+    help="A file that says what to run; see docs/batches.md.",
+)
+@_JOBS
+@_FORCE
+@click.option("--dry-run", is_flag=True, help="Say which runs there are, new and done, and end.")
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Scheduler of a Dask cluster whose workers make the runs, as in tcp://scheduler:8786.",
+)
+@_run_options
+def batch(
+    notebooks: tuple[str, ...],
+    each: tuple[str, ...],
+    parameters: tuple[str, ...],
+    grid: Path | None,
+    out: str,
+    formats: str,
+    **how: Any,
+) -> None:
+    r"""Run NOTEBOOKs for all combinations of parameters; what was run before is not run again.
+
+    Everything is checked before anything is run. A run that fails does not stop the others; the
+    failures are listed at the end, and the exit code is 1. However a batch is stopped, the same
+    command goes on where it was.
+
+    \b
+    Examples:
+      kzresearch batch case_flow --each region --each article=146,362,120 -p period=2022-12
+      kzresearch batch period_report --each period --each region --out s3://bucket/reports
+      kzresearch batch --grid grid.yaml --dry-run
+    """
+    from kzresearch.run.batch import Block, read_grid
+
+    if not notebooks and not grid:
+        raise click.UsageError("name a notebook, or a file with --grid")
+    if not notebooks and (each or parameters):
+        raise click.UsageError("--each and -p need a notebook that they are for")
+    blocks = [Block(notebooks, _pairs(parameters), _each(each))] if notebooks else []
+    _batch([*blocks, *(read_grid(grid) if grid else [])], out, formats, closing=True, **how)
 
 
 @main.command(short_help="Run every notebook, with an index page.")
-@_OUT
-def report(out: Path) -> None:
+@_JOBS
+@_FORCE
+@_run_options
+def report(out: str, formats: str, **how: Any) -> None:
     """Run every notebook on the bundled data, and make an index page that leads to each.
 
     The period report is run for every period that the data holds; the other notebooks are run with
-    their own defaults.
+    their own defaults. What was run before, with the same data and code, is not run again.
     """
-    from kzresearch.datasets import coverage
     from kzresearch.notebooks import notebooks as found
-    from kzresearch.publish.index import write_index
+    from kzresearch.run.batch import EVERY, Block
 
-    periods = coverage()["period"].unique().sort()
-    every = {"period_report": [{"period": period} for period in periods]}
-    start = time.monotonic()
-    done = [_run(one.name, given, out) for one in found() for given in every.get(one.name, [{}])]
-    click.echo(f"index    {write_index(done, out)}")
-    failed = sum(one.record["error"] is not None for one in done)
-    click.echo(f"{len(done)} runs in {time.monotonic() - start:.0f} s, {failed} failed", err=True)
-    if failed:
-        sys.exit(1)
+    every: dict[str, Any] = {"period_report": {"period": EVERY}}
+    blocks = [Block([one.name], {}, every.get(one.name, {})) for one in found()]
+    _batch(blocks, out, formats, closing=True, **how)
 
 
 @main.command(short_help="List the notebooks with their parameters.")
@@ -183,26 +296,87 @@ def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
-def _run(notebook: str, parameters: dict[str, str], out: Path) -> Run:
-    from kzresearch.run import run as run_notebook
+def _each(given: tuple[str, ...]) -> dict[str, Any]:
+    from kzresearch.run.batch import EVERY
+
+    found: dict[str, Any] = {}
+    for text in given:
+        name, equals, values = text.partition("=")
+        if not name or (equals and not values):
+            raise click.UsageError(f"--each {text!r} is not of the form NAME or NAME=VALUE,VALUE")
+        if name in found:
+            raise click.UsageError(f"--each {name} is given twice")
+        found[name] = [value.strip() for value in values.split(",")] if equals else EVERY
+    return found
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    return () if text == "none" else tuple(dict.fromkeys(text.split(",")))
+
+
+def _batch(  # what every command that runs notebooks does
+    blocks: list[Block],
+    out: str,
+    formats: str,
+    *,
+    closing: bool = False,
+    dry_run: bool = False,
+    **how: Any,
+) -> Made:
+    from kzresearch.run import batch as batches
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
 
     start = time.monotonic()
-    shown = "".join(f" {name}={value}" for name, value in parameters.items())
-    click.echo(f"Running {notebook}{shown} …", err=True)
-    result = run_notebook(notebook, parameters, out)
-    seconds = time.monotonic() - start
-    error = result.record["error"]
-    if error:
-        click.echo(f"Error: {notebook}{shown} failed: {error['message']}", err=True)
-        click.echo(f"The notebook with the error in place: {result.notebook}", err=True)
-        return result
-    click.echo(
-        f"{notebook}{shown}: done in {seconds:.0f} s, run {result.record['run_id']}", err=True
+    options = batches.Options(_formats(formats), **how)
+    if dry_run:
+        planned, left_out = batches.look(blocks, out, options)
+        for one in planned:
+            click.echo(f"{one.state:<11}{one.task.run_id}  {one.task.label}")
+        say(_counted(planned, left_out))
+        sys.exit(0)
+    made = batches.make(
+        blocks,
+        out,
+        options,
+        say,
+        lambda planned, left_out: say(_counted(planned, left_out)) if closing else None,
     )
-    for label, path in (
-        ("page", result.page),
-        ("notebook", result.notebook),
-        ("record", result.json),
-    ):
-        click.echo(f"{label:<9}{path}")
-    return result
+    _failures(made, err=True)
+    if closing:
+        took = f"{len(made.runs)} runs in {time.monotonic() - start:.0f} s"
+        say(f"{took}, {len(made.failed)} failed")
+        for label, name in (("index", "index.html"), ("figures", "results.parquet")):
+            click.echo(f"{label:<9}{made.outputs.link(name)}")
+        if made.failed:
+            sys.exit(1)
+    return made
+
+
+def _counted(planned: list[Planned], left_out: int) -> str:
+    """`40 runs: 38 new, 2 done; 3 combinations that the data does not have are left out`."""
+    states = [one.state for one in planned]
+    words = {
+        "new": "new",
+        "failed": "failed before",
+        "incomplete": "to be completed",
+        "done": "done",
+    }
+    counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
+    more = f"; {left_out} combinations that the data does not have are left out" if left_out else ""
+    return f"{len(planned)} run{'s' * (len(planned) != 1)}: {', '.join(counts)}{more}"
+
+
+def _failures(made: Made, *, err: bool) -> None:
+    """The table of failures: run, cell, error, and where the notebook with the error is."""
+    for task, record in made.failed:
+        error = record["error"]
+        cell = "before any cell" if error["cell"] is None else f"cell {error['cell']}"
+        click.echo(
+            f"Error: {task.label} failed in {cell}: {error['type']}: {error['message']}", err=err
+        )
+        click.echo(
+            f"  the notebook with the error in place: {made.outputs.link(f'{task.stem}.ipynb')}",
+            err=err,
+        )

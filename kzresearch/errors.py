@@ -21,6 +21,10 @@ class SourceError(KzresearchError):
     """A raw file that is missing, has changed, or must be downloaded by hand."""
 
 
+class OutputError(KzresearchError):
+    """A folder or bucket that cannot be read or written; what is there is kept."""
+
+
 class IncompleteSumWarning(UserWarning):
     """A national sum that lacks a region which reports in that period."""
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kzresearch import datasets
-from kzresearch.errors import ParameterError, unknown_value
+from kzresearch.errors import KzresearchError, ParameterError, unknown_value
+from kzresearch.records import opening
 from kzresearch.resources import notebooks_dir
+
+Value = str | int | float | bool
+Checked = dict[object, KzresearchError | None]
 
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 _WORDS = {"true": True, "false": False}
+_SECRET = re.compile(
+    r"(^|_)(pass(word|wd|phrase)?|pwd|secrets?|tokens?|credentials?|auth|api_?keys?"
+    r"|(private|access|secret|account)_?keys?)(_|$)",
+    re.IGNORECASE,
+)
 ORDER = (
     *("period_report", "case_flow", "regions", "people"),
     *("trends", "context", "data_quality"),
@@ -22,69 +35,188 @@ ORDER = (
 
 @dataclass(frozen=True)
 class Parameter:
-    """A notebook's parameter: its type's name, its default, and what it means."""
+    """A notebook's parameter: its type's name, its default (None: it must be given), its meaning."""
 
     name: str
     type: str
-    default: str | int | float | bool
+    default: Value | None
     help: str
 
-    def parse(self, text: str) -> str | int | float | bool:
-        """The value a text stands for; ParameterError where it is not of the type."""
-        try:
-            if self.type == "bool":
-                return _WORDS[text.lower()]
-            return _TYPES[self.type](text)
-        except (ValueError, KeyError):
+    def parse(self, given: Value) -> Value:
+        """The value that is given, or that a text stands for; ParameterError for a wrong type."""
+        value: Any = None
+        with contextlib.suppress(ValueError, KeyError):
+            value = self._value(given)
+        if type(value) is not _TYPES[self.type] or not _storable(value):
             raise ParameterError(
-                f"parameter {self.name} is {text!r}, expected {self.type}: {self.help}"
-            ) from None
+                f"parameter {self.name} is {_shown(given)}, expected {self.type}"
+                + (f": {self.help}" if self.help else "")
+            )
+        return cast("Value", value)
+
+    def _value(self, given: Value) -> Any:
+        if isinstance(given, str):
+            return _WORDS[given.lower()] if self.type == "bool" else _TYPES[self.type](given)
+        return float(given) if self.type == "float" and type(given) is int else given
+
+
+def _storable(value: object) -> bool:
+    """Whether a value is the same after it was written as JSON: no nan, no half of a character."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return math.isfinite(value) if isinstance(value, float) else True
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook: its name, path, title, first paragraph (Markdown) and parameters."""
+    """A notebook: its name, its text as JSON, its parameters, and whether it is the project's own."""
 
     name: str
-    path: Path
-    title: str
-    question: str
+    source: str
     parameters: tuple[Parameter, ...]
+    own: bool = True
 
-    def check(self, given: dict[str, str]) -> dict[str, str | int | float | bool]:
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The notebook as an object; not to be changed."""
+        content: dict[str, Any] = json.loads(self.source)
+        return content
+
+    @property
+    def title(self) -> str:
+        """Its first heading."""
+        return opening(self.content)[0]
+
+    def check(self, given: Mapping[str, Value], checked: Checked | None = None) -> dict[str, Value]:
         """All parameters with their values: those given, parsed, and the others' defaults.
 
-        Raises ParameterError for an unknown name or a wrong type, UnknownValueError for a period,
-        region or article that the data does not have.
+        `checked` keeps what was found out, for the next of many runs.
+
+        Raises ParameterError for an unknown or missing name or a wrong type, UnknownValueError for
+        a period, region or article that the data does not have; several faults in one message.
         """
-        known = {p.name: p for p in self.parameters}
-        for name in given:
-            if name not in known:
-                raise ParameterError(
-                    str(unknown_value(f"parameter of {self.name}:", name, [*known]))
-                )
-        values = {p.name: p.default for p in self.parameters}
-        values |= {name: known[name].parse(text) for name, text in given.items()}
-        _check_values(values)
+        values, faults = self._values(given)
+        if not faults:
+            fault = _fault_of(values, {} if checked is None else checked, own=self.own)
+            faults = [fault] if fault else []
+        if len(faults) == 1:
+            raise faults[0]
+        if faults:
+            raise ParameterError("; ".join(str(fault) for fault in faults))
         return values
 
+    def _values(self, given: Mapping[str, Value]) -> tuple[dict[str, Value], list[KzresearchError]]:
+        known = {p.name: p for p in self.parameters}
+        faults: list[KzresearchError] = []
+        values = {p.name: p.default for p in self.parameters if p.default is not None}
+        for name, value in given.items():
+            try:
+                values[name] = self._known(name).parse(value)
+            except ParameterError as fault:
+                faults.append(fault)
+        for name, parameter in known.items():
+            if _SECRET.search(name):
+                faults.append(
+                    ParameterError(
+                        f"parameter {name} of {self.name} has the name of a secret, and parameters "
+                        "stand in every output; let the notebook read it from an environment "
+                        "variable"
+                    )
+                )
+            elif name not in values and name not in given:
+                faults.append(
+                    ParameterError(
+                        f"parameter {name} of {self.name} has no default: give it"
+                        + (f" ({parameter.help})" if parameter.help else "")
+                    )
+                )
+        return {name: values[name] for name in known if name in values}, faults
 
-def _check_values(values: dict[str, Any]) -> None:
-    """Refuse what the data does not have, for parameters that mean the same everywhere."""
+    def choices(self, name: str, period: Value | None = None) -> list[Value]:
+        """Every value that the data has for a parameter; regions are those that report in a period.
+
+        Raises ParameterError for a parameter without a list of values.
+        """
+        known = self._known(name)
+        if known.type == "bool":
+            return [True, False]
+        if (listed := _listed().get(name)) is None:
+            raise ParameterError(
+                f"there is no list of every {name}: name the values, as in {name}=a,b"
+            )
+        return [known.parse(value) for value in listed(period)]
+
+    def _known(self, name: str) -> Parameter:
+        known = {p.name: p for p in self.parameters}
+        if name not in known:
+            raise ParameterError(str(unknown_value(f"parameter of {self.name}:", name, [*known])))
+        return known[name]
+
+
+def _listed() -> dict[str, Callable[[Any], list[Any]]]:
+    """Parameter → every value that the data has for it; the country is asked for by name alone."""
+    from kzresearch import geography
+    from kzresearch.regions import COUNTRY
+    from kzresearch.schemas import INDICATORS
+
+    held = datasets.coverage()
+
+    def regions(period: str | None) -> list[str]:
+        of = held if period is None else held.filter(period=period)
+        return [region for region in of["region"].unique().sort() if region != COUNTRY]
+
+    return {
+        "period": lambda _: held["period"].unique().sort().to_list(),
+        "region": regions,
+        "article": lambda _: datasets.articles().to_list(),
+        "map": lambda _: list(geography.MAPS),
+        "indicator": lambda _: list(INDICATORS),
+        "country": lambda _: (
+            datasets.load_freedom_in_the_world()["country"].unique().sort().to_list()
+        ),
+        "year": lambda _: datasets.load_torture_indices()["year"].unique().sort().to_list(),
+    }
+
+
+def _fault_of(values: dict[str, Any], checked: Checked, *, own: bool) -> KzresearchError | None:
+    """What the data does not have of values, for parameters that mean the same everywhere.
+
+    Some mean what they do in the project's own notebooks alone.
+    """
     from kzresearch import attrition, geography, peers, publications
 
     checks: dict[tuple[str, ...], Callable[..., object]] = {
         ("article",): datasets.check_article,
         ("period", "region", "article"): datasets.check_reported,
         ("period",): datasets.check_period,
-        ("compare",): attrition.comparable,
-        ("period", "article", "map"): geography.regional_report,
-        ("country", "year"): peers.among_peers,
-        ("indicator", "region", "unclear"): publications.trend,
     }
+    if own:
+        checks |= {
+            ("compare",): attrition.comparable,
+            ("period", "article", "map"): geography.regional_report,
+            ("country", "year"): peers.among_peers,
+            ("indicator", "region", "unclear"): publications.trend,
+        }
     for names, check in checks.items():
         if values.keys() >= set(names):
-            check(**{name: values[name] for name in names})
+            given = {name: values[name] for name in names}
+            key = (names, *given.values())
+            if key not in checked:
+                try:
+                    check(**given)
+                    checked[key] = None
+                except KzresearchError as error:
+                    checked[key] = error
+            if fault := checked[key]:
+                return fault
+    return None
 
 
 def notebooks() -> list[Notebook]:
@@ -95,36 +227,73 @@ def notebooks() -> list[Notebook]:
 
 
 def find_notebook(name: str) -> Notebook:
-    """The notebook of that name; UnknownValueError, with near matches, where there is none."""
+    """The notebook of that name, or at that path (`….ipynb`).
+
+    Raises UnknownValueError, with near matches, where there is none of that name; ParameterError
+    for a file that is no notebook.
+    """
+    if name.endswith(".ipynb"):
+        return _read(Path(name), own=False)
     found = {path.stem: path for path in notebooks_dir().glob("*.ipynb")}
     if name not in found:
         raise unknown_value("notebook", name, sorted(found))
     return _read(found[name])
 
 
-def _read(path: Path) -> Notebook:
-    from papermill import inspect_notebook
-
-    title, question = opening(json.loads(path.read_text(encoding="utf-8")))
-    parameters = tuple(
-        Parameter(
-            name=name,
-            type=entry["inferred_type_name"],
-            default=_default(entry["default"], entry["inferred_type_name"]),
-            help=entry["help"],
+def _read(path: Path, *, own: bool = True) -> Notebook:
+    try:
+        source = path.read_text(encoding="utf-8")
+        parameters = _parameters(json.loads(source))
+    except OSError as error:
+        raise ParameterError(
+            f"cannot read the notebook {path.name}: {(error.strerror or 'unknown').lower()}"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ParameterError(f"{path.name} is no notebook of format 4 (.ipynb)") from None
+    if not re.fullmatch(r"[\w-]+( [\w-]+)*", path.stem):
+        raise ParameterError(
+            f"the notebook {path.name!r} gives its outputs their names: rename it, with letters, "
+            "digits, _, - and single spaces alone"
         )
-        for name, entry in inspect_notebook(str(path)).items()
-    )
-    return Notebook(path.stem, path, title, question, parameters)
+    return Notebook(path.stem, source, parameters, own)
 
 
-def opening(notebook: dict[str, Any]) -> tuple[str, str]:
-    """The title of a notebook and its first paragraph, in Markdown."""
-    first, _, rest = "".join(notebook["cells"][0]["source"]).partition("\n")
-    return first.lstrip("# ").strip(), rest.strip().split("\n\n")[0]
+def _parameters(content: dict[str, Any]) -> tuple[Parameter, ...]:
+    """The parameters as papermill finds them: names, annotations, defaults, comments."""
+    from nbformat import NotebookNode
+    from papermill.exceptions import PapermillException
+    from papermill.translators import papermill_translators
+
+    cells = [
+        {**cell, "source": "".join(cell["source"])}
+        for cell in content["cells"]
+        if "parameters" in cell["metadata"].get("tags", [])
+    ]
+    kernel = content["metadata"].get("kernelspec", {})
+    if not cells:
+        return ()
+    named = (kernel.get("name", "python3"), kernel.get("language", "python"))
+    try:
+        found = papermill_translators.find_translator(*named).inspect(NotebookNode(cells[0]))
+    except (NotImplementedError, PapermillException):  # another language than Python
+        return ()
+    return tuple(_parameter(one) for one in found)
 
 
-def _default(source: str, type_name: str) -> str | int | float | bool:
+def _parameter(found: Any) -> Parameter:
     import ast
 
-    return _TYPES[type_name](ast.literal_eval(source))
+    try:
+        default = ast.literal_eval(found.default)
+    except (ValueError, SyntaxError):
+        default = ...
+    named = found.inferred_type_name
+    name = type(default).__name__ if named in {None, "None"} and default is not None else named
+    if name not in _TYPES or (default is not None and type(default).__name__ not in {name, "int"}):
+        raise ParameterError(
+            f"parameter {found.name} has the default {found.default}: a parameter is a str, int, "
+            "float or bool, or None where it has to be given"
+        )
+    return Parameter(
+        found.name, name, None if default is None else _TYPES[name](default), found.help
+    )

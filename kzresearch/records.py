@@ -6,9 +6,13 @@ import hashlib
 import html
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
-from datetime import datetime
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,12 @@ from kzresearch.resources import checkout_dir, data_dir
 
 MIME = "application/vnd.kzresearch.results+json"
 SCHEMA = "kzresearch-record-1"
+KEY_FIGURES = 4
+ORDER = (
+    *("schema", "run_id", "notebook", "title", "question", "status", "error", "parameters"),
+    *("results", "key_figures", "figures", "sources", "data", "software", "versions"),
+    *("engine", "started", "ended"),
+)
 BEHAVIOUR = ("--", "kzresearch", "notebooks", "data")
 """What in a checkout a run depends on; a file that lies elsewhere does not make it unclean."""
 
@@ -85,6 +95,12 @@ def results_of(notebook: Json) -> dict[str, Json]:
     return found
 
 
+def key_figures(notebook: Json, results: dict[str, Json]) -> list[str]:
+    """The names of figures that tell runs apart: those in the notebook's metadata, or the first."""
+    named = notebook["metadata"].get("kzresearch", {}).get("key_figures")
+    return list(named) if isinstance(named, list) else [*results][:KEY_FIGURES]
+
+
 def figures_of(notebook: Json) -> list[Json]:
     """The charts of an executed notebook by content: sha256 and alternative text."""
     from kzresearch.charts import MIME as CHART
@@ -98,36 +114,79 @@ def figures_of(notebook: Json) -> list[Json]:
     return [{"sha256": _digest(spec), "text": spec.get("description", "")} for spec in specs]
 
 
-def run_id(notebook: Path, parameters: Json) -> str:
-    """Twelve hex digits that are the same where the outputs must be the same.
+@dataclass(frozen=True)
+class Environment:
+    """What outputs depend on beside notebook and parameters, and the commit it stands for."""
 
-    Hash of the notebook's cells, the parameters, the checksums of the data it may read, the
-    package's own source and the versions of all that is installed.
-    """
-    content = json.loads(notebook.read_text(encoding="utf-8"))
-    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in content["cells"]]
-    inputs = {
-        "cells": cells,
-        "parameters": parameters,
-        "data": data_checksums(),
-        "package": _package_checksums(),
-        "versions": versions(),
+    data: dict[str, str]
+    package: dict[str, str]
+    versions: dict[str, str]
+    git: Json | None
+
+    def run_id(self, notebook: Json, parameters: Json) -> str:
+        """Twelve hex digits that are the same where the outputs must be the same.
+
+        Hash of the notebook's cells, the parameters, the checksums of the data it may read, the
+        package's own source and the versions of all that is installed.
+        """
+        cells = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
+        return _digest({"cells": cells, "parameters": parameters, "of": self._digest})[:12]
+
+    @cached_property
+    def _digest(self) -> str:
+        return _digest([self.data, self.package, self.versions])
+
+    def differences(self, other: Environment) -> list[str]:
+        """What is not the same elsewhere, in words: `polars 2.1.0, elsewhere 2.0.0`."""
+        return [
+            f"{name} {mine.get(name, 'not there')}, elsewhere {others.get(name, 'not there')}"
+            for mine, others in (
+                (self.versions, other.versions),
+                (_short(self.package), _short(other.package)),
+                (_short(self.data), _short(other.data)),
+            )
+            for name in sorted(mine.keys() | others.keys())
+            if mine.get(name) != others.get(name)
+        ]
+
+
+def _short(checksums: dict[str, str]) -> dict[str, str]:
+    return {path: sha[:12] for path, sha in checksums.items()}
+
+
+_known: tuple[object, Environment] | None = None
+
+
+def environment() -> Environment:
+    """The environment as it is now; computed anew where a file of it has changed since."""
+    global _known  # noqa: PLW0603
+    stamp = _stamp()
+    if _known is None or _known[0] != stamp:
+        trees = (_checksums(root, files) for root, files in _files().items())
+        data, package = trees
+        _known = (stamp, Environment(data, package, _versions(), _git()))
+    return _known[1]
+
+
+def _files() -> dict[Path, list[Path]]:
+    """The bundled tables, and the files of the package that its behaviour depends on."""
+    data, package = data_dir(), Path(__file__).parent
+    code = _tree(package, (".py", ".csv", ".j2", ".css", ".js", ".json"))
+    return {
+        data: _tree(data, (".parquet", ".csv", ".toml")),
+        package: [path for path in code if data not in path.parents],
     }
-    return _digest(inputs)[:12]
 
 
-def data_checksums() -> dict[str, str]:
-    """Checksum of every bundled table, by its path in the data folder."""
-    return _tree(data_dir(), (".parquet", ".csv", ".toml"))
+def _stamp() -> object:
+    """What changes with a file of the environment: sizes and times, not contents."""
+    files = [path for tree in _files().values() for path in tree]
+    places = [Path(place) for place in sys.path if place and Path(place).is_dir()]
+    stats = [(str(path), path.stat()) for path in (*files, *places)]
+    return [(path, stat.st_mtime_ns, stat.st_size) for path, stat in stats]
 
 
-def _package_checksums() -> dict[str, str]:
-    """Checksum of every file the package's behaviour depends on; data is counted elsewhere."""
-    found = _tree(Path(__file__).parent, (".py", ".csv", ".j2", ".css", ".json"))
-    return {path: sha for path, sha in found.items() if not path.startswith("data/")}
-
-
-def versions() -> dict[str, str]:
+def _versions() -> dict[str, str]:
     """Python and every installed distribution, with its version."""
     found = {
         dist.metadata["Name"].lower().replace("_", "-"): dist.version
@@ -139,33 +198,59 @@ def versions() -> dict[str, str]:
 
 def run_record(  # the parts of a record, in its order
     name: str,
-    notebook: Path,
+    run_id: str,
     executed: Json,
     parameters: Json,
+    engine: str,
     started: datetime,
-    ended: datetime,
     error: Json | None,
 ) -> Json:
-    """The record of a run, as `record.schema.json` describes it."""
+    """The record of a run that ends now, as `record.schema.json` describes it."""
     results = results_of(executed)
     used = dict.fromkeys(s for one in results.values() for s in one["sources"])
+    now, (title, question) = environment(), opening(executed)
     return {
         "schema": SCHEMA,
-        "run_id": run_id(notebook, parameters),
+        "run_id": run_id,
         "notebook": name,
+        "title": title,
+        "question": question,
         "status": "failed" if error else "completed",
         "error": error,
         "parameters": parameters,
         "results": results,
+        "key_figures": key_figures(executed, results),
         "figures": figures_of(executed),
         "sources": [_source(source_id) for source_id in used],
-        "data": data_checksums(),
-        "software": {"name": "kzresearch", "version": __version__, "git": _git()},
-        "versions": versions(),
-        "engine": "papermill",
+        "data": now.data,
+        "software": {"name": "kzresearch", "version": __version__, "git": now.git},
+        "versions": now.versions,
+        "engine": engine,
         "started": started.isoformat(timespec="seconds"),
-        "ended": ended.isoformat(timespec="seconds"),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def in_order(executed: Json, parameters: Json) -> Json:
+    """The record in an executed notebook, in the order in which it was made.
+
+    The notebook's format sorts the keys of every object.
+    """
+    record = executed["metadata"]["kzresearch"]
+    record |= {
+        "parameters": {name: record["parameters"][name] for name in parameters},
+        "results": {name: record["results"][name] for name in results_of(executed)},
+    }
+    return {name: record[name] for name in ORDER}
+
+
+def opening(notebook: Json) -> tuple[str, str]:
+    """The title of a notebook and its first paragraph, in Markdown: those of its first text."""
+    texts = ("".join(one["source"]) for one in notebook["cells"] if one["cell_type"] == "markdown")
+    # papermill puts a banner before everything in a notebook that failed
+    first = next((text for text in texts if not text.startswith("<span")), "")
+    title, _, rest = first.partition("\n")
+    return title.lstrip("# ").strip(), rest.strip().split("\n\n")[0]
 
 
 def _source(source_id: str) -> Json:
@@ -194,8 +279,16 @@ def _git() -> Json | None:
         return None
 
 
-def _tree(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix in endings and p.is_file())
+def _tree(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    return sorted(
+        Path(place) / name
+        for place, _, names in os.walk(folder)
+        for name in names
+        if name.endswith(endings)
+    )
+
+
+def _checksums(folder: Path, files: list[Path]) -> dict[str, str]:
     return {
         p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
     }

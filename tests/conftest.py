@@ -41,6 +41,26 @@ def tool(name: str) -> str:
 
 
 @dataclass(frozen=True)
+class Left:
+    """A run's record, and the files it left."""
+
+    record: dict
+    notebook: Path
+    page: Path
+    json: Path
+
+
+def run_notebook(name: str, parameters: dict, out: Path) -> Left:
+    """Run a notebook as `kzresearch run` does."""
+    from kzresearch.run.batch import Block, Options, make
+
+    made = make([Block([name], parameters)], out, Options(force=True))
+    ((planned, record),) = made.runs
+    files = [out / f"{planned.task.stem}.{ending}" for ending in ("ipynb", "html", "json")]
+    return Left(record, *files)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a run of the command left."""
 

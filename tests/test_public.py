@@ -136,8 +136,9 @@ def test_wheel_carries_data_and_notebooks_and_works_outside_a_checkout(tmp_path)
     assert not [name for name in names if name.startswith(("tests/", "data/"))]
     code = (
         "import kzresearch, kzresearch.records as r; from kzresearch.notebooks import notebooks; "
-        "n = notebooks()[0]; print(kzresearch.__file__); print(n.path); "
-        "print(r.run_id(n.path, {})); "
+        "from kzresearch.resources import notebooks_dir; "
+        "n = notebooks()[0]; print(kzresearch.__file__); print(notebooks_dir()); "
+        "print(r.environment().run_id(n.content, {})); "
         "print(kzresearch.load_form_1m('2022-12', 'KZ', 'R1', '146', 'registered')['value'].item())"
     )
     done = subprocess.run(
@@ -155,4 +156,4 @@ def test_wheel_carries_data_and_notebooks_and_works_outside_a_checkout(tmp_path)
     from kzresearch import records
     from kzresearch.notebooks import find_notebook
 
-    assert run_id == records.run_id(find_notebook("period_report").path, {})
+    assert run_id == records.environment().run_id(find_notebook("period_report").content, {})

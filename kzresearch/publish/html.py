@@ -10,7 +10,6 @@ from typing import Any
 
 from kzresearch import records
 from kzresearch.charts import MIME as CHART
-from kzresearch.notebooks import opening
 
 TEMPLATES = Path(__file__).with_name("template")
 
@@ -33,7 +32,7 @@ def page(notebook: Json, record: Json) -> str:
     config.HTMLExporter.exclude_output_prompt = True
     style = (TEMPLATES / "page" / "style.css").read_text(encoding="utf-8")
     style += HtmlFormatter().get_style_defs(".highlight")
-    resources = {"record": record, "title": opening(notebook)[0], "style": style}
+    resources = {"record": record, "title": record["title"], "style": style}
     body, _ = HTMLExporter(config=config).from_notebook_node(_with_pictures(notebook), resources)
     return str(body)
 

@@ -2,48 +2,222 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import base64
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from kzresearch import captions
+from kzresearch.notebooks import ORDER
 from kzresearch.publish.html import TEMPLATES
-from kzresearch.run import Run, write_whole
+from kzresearch.regions import COUNTRY, load_regions, short_name
+
+Json = dict[str, Any]
+
+FILES = {"html": "page", "pdf": "PDF", "ipynb": "notebook", "json": "record"}
+LONGEST_MESSAGE = 300
+"""Characters of an error that the table shows; the record has all of it."""
 
 
-def write_index(runs: list[Run], out: Path) -> Path:
-    """Write `<out>/index.html`: each run with its question, status, files and how to cite it.
+class Cell(NamedTuple):
+    """What a reader is shown, and what is sorted and cited where that is something else.
 
-    The runs are in `out`; the page asks nothing of any other host.
+    A `value` of "" is none at all: it comes last however a table is sorted.
+    """
+
+    text: str
+    value: str | None = None
+
+
+class Column(NamedTuple):
+    """A column of a table of runs: its cells in the order of the runs."""
+
+    name: str
+    cells: list[Cell]
+    unit: str = ""
+    kind: str = ""  # "number" or, where the filter looks for words, "words"
+
+    @property
+    def varies(self) -> bool:
+        return len(set(self.cells)) > 1
+
+
+def index_page(
+    records: Sequence[Json], files: Collection[str], superseded: Sequence[Json] = ()
+) -> str:
+    """The index page of a folder: for every notebook a table of its runs, to filter and to sort.
+
+    `records` are the runs' records, `files` the names in the folder (a file that is not there is
+    not linked), `superseded` records of runs that others of the same notebook and parameters have
+    replaced. All is there without scripts; the page's one script is allowed by its checksum, and
+    nothing is asked of any other host.
     """
     from jinja2 import Environment, FileSystemLoader
-    from nbconvert.filters import markdown2html
 
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
-    environment.filters["markdown"] = markdown2html
-    entries = [
-        {
-            "record": one.record,
-            "title": one.title + _apart(one.record, [other.record for other in runs]),
-            "question": one.question,
-            "page": one.page.name,
-            "notebook": one.notebook.name,
-            "json": one.json.name,
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["markdown"] = _markdown
+    script = (TEMPLATES / "index" / "runs.js").read_text(encoding="utf-8")
+    names = {record["notebook"] for record in (*records, *superseded)}
+    files = frozenset(files)
+    sections = [
+        _section(
+            [one for one in records if one["notebook"] == name],
+            [one for one in superseded if one["notebook"] == name],
+            files,
+        )
+        for name in sorted(names, key=_rank)
+    ]
+    return environment.get_template("index/runs.html.j2").render(
+        sections=sections,
+        count=len(records),
+        style=(TEMPLATES / "page" / "style.css").read_text(encoding="utf-8"),
+        script=script,
+        script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _rank(notebook: str) -> tuple[int, str]:
+    """Notebooks in the order in which they are read, then others by name."""
+    return (ORDER.index(notebook) if notebook in ORDER else len(ORDER), notebook)
+
+
+def _section(runs: list[Json], older: list[Json], files: frozenset[str]) -> Json:
+    """What the page says of one notebook and its runs."""
+    names = list(dict.fromkeys(name for run in runs for name in run["parameters"]))
+    runs = sorted(runs, key=lambda run: [_natural(run["parameters"].get(n, "")) for n in names])
+    parameters = [
+        Column(name, [_parameter(name, run) for run in runs], "", "words") for name in names
+    ]
+    version = Column("version", [Cell(run["software"]["version"]) for run in runs])
+    ended = Column("ended", [Cell(run["ended"][:10]) for run in runs])
+    run_id = Column("run id", [Cell(run["run_id"]) for run in runs], "", "words")
+    columns = [
+        *(column for column in (*parameters, version) if column.varies),
+        Column("status", [Cell(_status(run)) for run in runs], "", "words"),
+        *_key_figures(runs),
+        Column("figures", [Cell(str(len(run["results"]))) for run in runs], "recorded", "number"),
+        ended,
+        run_id,
+    ]
+
+    def cited(column: Column) -> str | int:
+        """What all runs have of it, or the number of the column that tells."""
+        if column.varies:
+            return columns.index(column)
+        text, value = column.cells[0]
+        return text if value is None else value
+
+    same = {column.name: column.cells[0] for column in parameters if not column.varies}
+    newest = max(runs or older, key=lambda run: run["ended"])
+    return {
+        "name": newest["notebook"],
+        "title": newest["title"],
+        "question": newest["question"],
+        "same": {name: cell.text for name, cell in same.items()},
+        "columns": columns,
+        "rows": [
+            {"failed": run["status"] == "failed", "cells": cells, "links": _links(run, files)}
+            for run, *cells in zip(runs, *(column.cells for column in columns), strict=True)
+        ],
+        "cite": {
+            "version": cited(version),
+            "parameters": [(column.name, cited(column)) for column in parameters],
+            "run": cited(run_id),
+            "ended": cited(ended),
         }
-        for one in runs
-    ]
-    style = (TEMPLATES / "page" / "style.css").read_text(encoding="utf-8")
-    page = environment.get_template("index/index.html.j2").render(entries=entries, style=style)
-    path = out / "index.html"
-    write_whole(path, page)
-    return path
+        if runs
+        else None,
+        "older": [
+            {
+                "record": run,
+                "apart": [
+                    (name, _parameter(name, run).text)
+                    for name in run["parameters"]
+                    if same.get(name) != _parameter(name, run)
+                ],
+                "links": _links(run, files),
+            }
+            for run in sorted(older, key=lambda run: run["ended"], reverse=True)
+        ],
+    }
 
 
-def _apart(record: dict[str, Any], records: list[dict[str, Any]]) -> str:
-    """What tells a run from the others of its notebook: `, January–December 2022`; often nothing."""
-    others = [one["parameters"] for one in records if one["notebook"] == record["notebook"]]
-    told = [
-        captions.months(value) if name == "period" else f"{name} {value}"
-        for name, value in record["parameters"].items()
-        if any(other.get(name) != value for other in others)
-    ]
-    return "".join(f", {one}" for one in told)
+def _parameter(name: str, run: Json) -> Cell:
+    value = run["parameters"].get(name)
+    return Cell("", "") if value is None else _shown(name, value)
+
+
+@lru_cache(maxsize=None, typed=True)
+def _shown(name: str, value: str | float) -> Cell:
+    """A parameter's value in a reader's words: `January–December 2022`, `KZ-75 Almaty`."""
+    text = str(value)
+    if name == "region" and text in _region_names():
+        return Cell(f"{text} {_region_names()[text]}", text)
+    if name == "period" and re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
+        return Cell(captions.months(text), text)
+    return Cell(text)
+
+
+@lru_cache
+def _region_names() -> dict[str, str]:
+    return {region: short_name(region) for region in (COUNTRY, *load_regions()["region"])}
+
+
+def _status(run: Json) -> str:
+    """`completed`, or `failed: KeyError in cell 7: 'registered'`."""
+    error = run["error"]
+    if not error:
+        return str(run["status"])
+    message = " ".join(error["message"].split())
+    if len(message) > LONGEST_MESSAGE:
+        message = message[:LONGEST_MESSAGE] + "…"
+    where = "" if error["cell"] is None else f" in cell {error['cell']}"
+    return f"{run['status']}: {error['type']}{where}: {message}"
+
+
+def _key_figures(runs: list[Json]) -> list[Column]:
+    """The figures that the runs call their key figures; those that none of them recorded are not."""
+    results = [run["results"] for run in runs]
+    recorded = {name for one in results for name in one}
+    names = dict.fromkeys(name for run in runs for name in run["key_figures"])
+    return [_figures(name, results) for name in names if name in recorded]
+
+
+def _figures(name: str, results: list[Json]) -> Column:
+    units = {one[name]["unit"] for one in results if name in one}
+    (unit,) = units if len(units) == 1 else ("",)
+
+    def cell(given: Json | None) -> Cell:
+        if given is None:
+            return Cell("", "")
+        text, value = given["text"], given["value"]
+        return Cell(
+            text if unit else f"{text} {given['unit']}", "" if value is None else str(value)
+        )
+
+    return Column(name, [cell(one.get(name)) for one in results], unit, "number")
+
+
+def _links(run: Json, files: frozenset[str]) -> list[tuple[str, str]]:
+    """Address and name of each file that a run has left."""
+    names = {f"{run['notebook']}-{run['run_id']}.{end}": what for end, what in FILES.items()}
+    # Quoted, a name cannot be read as an address of another scheme.
+    return [(quote(name, safe=""), what) for name, what in names.items() if name in files]
+
+
+def _natural(value: object) -> str:
+    """A text by which 9 comes before 10, and KZ-9 before KZ-10."""
+    return re.sub(r"\d+", lambda digits: digits[0].zfill(20), str(value).casefold())
+
+
+def _markdown(text: str) -> str:
+    """Markdown as HTML; HTML in it is shown, not obeyed, and links to scripts lead nowhere."""
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    renderer = IPythonRenderer(escape=True, allow_harmful_protocols=False)
+    return str(MarkdownWithMath(renderer=renderer).render(text))

@@ -1,5 +1,1 @@
-"""Runs notebooks."""
-
-from kzresearch.run.single import Run, run, write_whole
-
-__all__ = ["Run", "run", "write_whole"]
+"""Runs notebooks: one or many, here or on a cluster."""

@@ -13,6 +13,7 @@ parts otherwise depend on the time that printing takes.
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import logging
@@ -32,6 +33,7 @@ from jupyter_client.jsonutil import extract_dates
 from jupyter_client.session import Session, json_packer
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
+from traitlets.config import Config
 
 NAME = "kzresearch"
 """What the engine is registered as with papermill."""
@@ -77,8 +79,17 @@ class _Kernel(IPythonKernel):
 
     session: _Session
 
+    _execute_sleep = 0.0  # what it waits for, the threads of sockets, is not there
+
     def __init__(self) -> None:
-        super().__init__(session=_Session(), iopub_socket="iopub", log=logging.getLogger("kernel"))
+        # Cells are in the notebook: a history beside it would be one file for all runs, and a thread.
+        config = Config({"HistoryManager": {"enabled": False}})
+        super().__init__(
+            session=_Session(),
+            iopub_socket="iopub",
+            log=logging.getLogger("kernel"),
+            config=config,
+        )
         self.shell_channel_thread = SimpleNamespace(parent_thread=threading.current_thread())
 
     def _abort_queues(self, subshell_id: str | None = None) -> None:
@@ -240,9 +251,8 @@ class InProcessEngine(Engine):  # type: ignore[misc]
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
         """Execute the notebook; options as papermill's own engine has them."""
-        kept = {
-            name: options[name] for name in ("log_output", "coalesce_streams") if name in options
-        }
+        known = ("log_output", "coalesce_streams", "on_cell_start", "on_cell_executed")
+        kept = {name: options[name] for name in known if name in options}
         client = PapermillNotebookClient(
             nb_man, km=_KernelManager(), kernel_name=kernel_name, **kept
         )
@@ -260,3 +270,6 @@ def warm() -> None:
     _warm.append(_Kernel())
     nbformat.reads(nbformat.writes(nbformat.v4.new_notebook()), as_version=4)
     alt.Chart(alt.Data(url="none")).mark_point().encode(x="a:Q").to_dict()
+    # What is made so far is neither looked at by the collector in a child nor copied for that.
+    gc.collect()
+    gc.freeze()

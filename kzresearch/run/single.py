@@ -1,4 +1,8 @@
-"""Runs one notebook with its parameters and leaves notebook, page and record, each whole."""
+"""One run: a notebook with its parameters, executed, and what is left of it as one file.
+
+The executed notebook holds its record; the record beside it and the page are made from it. Every
+run, on whichever engine and machine, goes through here.
+"""
 
 from __future__ import annotations
 
@@ -8,104 +12,209 @@ import re
 import site
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kzresearch import records
-from kzresearch.errors import ParameterError
-from kzresearch.notebooks import Notebook, find_notebook
+from kzresearch.notebooks import Notebook, Value
 
 Json = dict[str, Any]
+FAST, STOCK = "fast", "stock"
+INJECTED = "parameters-of-this-run"
+"""The id of the cell of parameters, which papermill would make up anew in each run."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run: its record, the files it left, and what its notebook asks (Markdown)."""
+class Task:
+    """What there is to run: a notebook's name and text, all its parameters, and the run's id."""
 
-    record: Json
-    notebook: Path
-    page: Path
-    json: Path
-    title: str
-    question: str
+    notebook: str
+    source: str
+    parameters: dict[str, Value]
+    run_id: str
+    own: bool = True
+
+    @classmethod
+    def of(cls, notebook: Notebook, values: dict[str, Value]) -> Task:
+        """The run of a notebook with values that were checked."""
+        run_id = records.environment().run_id(notebook.content, values)
+        return cls(notebook.name, notebook.source, values, run_id, notebook.own)
+
+    @property
+    def stem(self) -> str:
+        """What the names of its files begin with."""
+        return f"{self.notebook}-{self.run_id}"
+
+    @property
+    def label(self) -> str:
+        """The run in a line: `case_flow period=2022-12 region=KZ-75`."""
+        return " ".join([self.notebook, *(f"{name}={v}" for name, v in self.parameters.items())])
+
+    def save(self, folder: Path) -> None:
+        """Leave it in a folder for the process that runs it."""
+        (folder / "task.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Task:
+        """The task that `save` left."""
+        return cls(**json.loads((folder / "task.json").read_text(encoding="utf-8")))
 
 
-def run(
-    notebook: str,
-    parameters: dict[str, str] | None = None,
-    out: str | Path = "out",
-    *,
-    progress: bool = True,
-) -> Run:
-    """Run a notebook of the package through papermill.
+class Failure(Exception):  # noqa: N818
+    """Why a run has no result although no cell of it failed: its kind, and a sentence."""
 
-    `parameters` are texts, as on the command line; those left out keep the notebook's defaults.
-    Leaves `<out>/<notebook>-<run id>.ipynb`, `.html` and `.json`. A run whose cell fails leaves the
-    same, with `status` "failed" in its record and the error in place.
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
-    Raises `UnknownValueError` or `ParameterError`, before anything runs, for a notebook, parameter
-    or value that is not there, and for a folder that cannot be written into.
+
+def run_task(folder: Path, engine: str, tell: Callable[[int], None]) -> None:
+    """Run the folder's task in this process and leave `executed.ipynb` there.
+
+    `tell` is called with the index of each cell that starts; each cell that ends is left in
+    `cells.jsonl`, so that it is not lost where the process is. Raises `Failure` where the kernel
+    dies, and where the environment is not the one that the task was made in.
     """
-    found = find_notebook(notebook)
-    values = found.check(parameters or {})
-    _make_folder(Path(out))
-    started = datetime.now(UTC)
-    with tempfile.TemporaryDirectory(prefix="kzresearch-") as folder:
-        executed, error = _execute(found, values, Path(folder), progress=progress)
-    _scrub(executed, found)
-    record = records.run_record(
-        found.name, found.path, executed, values, started, datetime.now(UTC), error
-    )
-    executed["metadata"]["kzresearch"] = record
-    return _write(Path(out), executed, record, found)
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise ParameterError(
-            f"cannot write into {out}: {error.strerror}; name another folder"
-        ) from None
-
-
-def _execute(
-    notebook: Notebook, values: Json, folder: Path, *, progress: bool
-) -> tuple[Json, Json | None]:
-    """The executed notebook and, where a cell failed, which and how."""
-    import nbformat
-    import papermill
-
-    target = folder / "executed.ipynb"
-    error = None
-    try:
-        papermill.execute_notebook(
-            str(notebook.path),
-            str(target),
-            parameters=values,
-            kernel_name="python3",
-            progress_bar=progress,
-            cwd=str(folder),
-            # The kernel listens on this machine alone; its warning about that is not for the reader.
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+    task, started = Task.load(folder), datetime.now(UTC)
+    same = records.environment().run_id(json.loads(task.source), task.parameters)
+    if same != task.run_id:
+        raise Failure(
+            "EnvironmentChanged",
+            "the package, its data or what is installed is not what it was when the batch was "
+            "started; start it again",
         )
-    except papermill.PapermillExecutionError as failure:
-        error = {
+    notebook = _prepared(task)
+    with (folder / "cells.jsonl").open("w", encoding="utf-8") as journal:
+
+        def keep(cell: Json, cell_index: int, **_: Any) -> None:
+            journal.write(json.dumps([cell_index, cell]) + "\n")
+            journal.flush()
+
+        _execute(
+            notebook,
+            engine,
+            on_cell_start=lambda cell, cell_index: tell(cell_index),  # noqa: ARG005
+            on_cell_executed=keep,
+        )
+    (folder / "executed.part").write_bytes(_finished(task, notebook, engine, started))
+    (folder / "executed.part").rename(folder / "executed.ipynb")
+
+
+def failed_notebook(
+    folder: Path, engine: str, cell: int | None, failure: Failure, started: datetime
+) -> bytes:
+    """The notebook of a run whose process is gone: what its cells left, and why it ended where."""
+    import nbformat
+
+    task = Task.load(folder)
+    notebook = _prepared(task)
+    for one in notebook["cells"]:
+        one["metadata"]["papermill"] = {"status": "pending", "exception": None}
+        if one["cell_type"] == "code":
+            one["outputs"], one["execution_count"] = [], None
+    journal = folder / "cells.jsonl"
+    for line in journal.read_text(encoding="utf-8").splitlines() if journal.exists() else ():
+        try:
+            index, kept = json.loads(line)
+        except ValueError:  # the process ended while it wrote
+            continue
+        notebook["cells"][index] = nbformat.from_dict(kept)
+        notebook["cells"][index]["metadata"]["papermill"]["status"] = "completed"
+    places = [i for i, one in enumerate(notebook["cells"]) if one["cell_type"] == "code"]
+    where = next((i for i in places if i >= (cell or 0)), places[-1] if places else None)
+    if where is not None:
+        of, text = notebook["cells"][where], f"{failure.kind}: {failure}"
+        of["metadata"]["papermill"] |= {"status": "failed", "exception": True}
+        counts = [notebook["cells"][place]["execution_count"] or 0 for place in places]
+        of["execution_count"] = of["execution_count"] or max(counts) + 1
+        of["outputs"].append(
+            nbformat.v4.new_output(
+                "error", ename=failure.kind, evalue=str(failure), traceback=[text]
+            )
+        )
+    return _finished(task, notebook, engine, started, failure)
+
+
+def _prepared(task: Task) -> Any:
+    """The notebook as papermill executes it: with its parameters, marked, without old errors."""
+    import nbformat
+    from papermill.execute import prepare_notebook_metadata, remove_error_markers
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
+    notebook = load_notebook_node(nbformat.from_dict(json.loads(task.source)))
+    if task.parameters:
+        notebook = parameterize_notebook(notebook, task.parameters)
+        for cell in notebook["cells"]:
+            if "injected-parameters" in cell["metadata"].get("tags", []):
+                cell["id"] = INJECTED
+    notebook = prepare_notebook_metadata(notebook, f"{task.notebook}.ipynb", None)
+    return remove_error_markers(notebook)
+
+
+def _execute(notebook: Any, engine: str, **hooks: Any) -> None:
+    from nbclient.exceptions import DeadKernelError
+    from papermill.engines import papermill_engines
+
+    name: str | None = None
+    if engine == FAST:
+        from kzresearch.run.engine import NAME
+
+        name = NAME
+    try:
+        papermill_engines.execute_notebook_with_engine(
+            name,
+            notebook,
+            kernel_name=papermill_engines.nb_kernel_name(name, notebook),
+            progress_bar=False,
+            coalesce_streams=True,
+            # The kernel listens on this machine alone; its warning of that is not for a reader.
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            **hooks,
+        )
+    except DeadKernelError:
+        raise Failure("KernelDied", "the notebook's kernel ended by itself") from None
+
+
+def _finished(
+    task: Task, notebook: Any, engine: str, started: datetime, failure: Failure | None = None
+) -> bytes:
+    """The executed notebook, scrubbed, with its record: the bytes of the file."""
+    import nbformat
+
+    error = _error(notebook)
+    _scrub(notebook)
+    if failure:
+        place = error["cell"] if error else None
+        error = {"cell": place, "type": failure.kind, "message": str(failure)}
+    notebook["metadata"]["kzresearch"] = records.run_record(
+        task.notebook, task.run_id, notebook, task.parameters, engine, started, error
+    )
+    return (str(nbformat.writes(notebook)) + "\n").encode()
+
+
+def _error(notebook: Any) -> Json | None:
+    """Which cell failed and how; papermill's banners are put into the notebook."""
+    from papermill.exceptions import PapermillExecutionError
+    from papermill.execute import raise_for_execution_errors
+
+    try:
+        raise_for_execution_errors(notebook, None)
+    except PapermillExecutionError as failure:
+        return {
             "cell": failure.exec_count,
             "type": failure.ename,
             "message": _without_paths(failure.evalue),
         }
-    return nbformat.read(target, as_version=4), error
+    return None
 
 
-def _scrub(executed: Json, notebook: Notebook) -> None:
+def _scrub(executed: Json) -> None:
     """Take the machine out of what papermill writes: paths in its metadata and in tracebacks."""
-    metadata = executed["metadata"].get("papermill", {})
-    metadata |= {"input_path": notebook.path.name, "output_path": None, "environment_variables": {}}
+    executed["metadata"]["papermill"] |= {"environment_variables": {}}
     for cell in executed["cells"]:
         for output in cell.get("outputs", []):
             if output["output_type"] == "error":
@@ -120,46 +229,22 @@ def _scrub(executed: Json, notebook: Notebook) -> None:
 
 def _without_paths(text: str) -> str:
     """The text without the folders of this machine: what stands below them stays."""
-    folders = {
-        str(Path(__file__).resolve().parents[1]): "kzresearch",
+    for folder, name in _folders():
+        text = text.replace(folder, name)
+    return re.sub(r"temporary/(kzresearch|ipykernel)[\w-]+(/run-[\w]+)?", r"temporary/\1", text)
+
+
+def _folders() -> list[tuple[str, str]]:
+    package = Path(__file__).resolve().parents[1]
+    found = {
+        str(package): "kzresearch",
+        str(package.parent): "checkout",
         **dict.fromkeys(site.getsitepackages(), "site-packages"),
         sys.prefix: "environment",
         sys.base_prefix: "python",
-        str(Path.cwd()): ".",
+        os.getcwd(): ".",  # noqa: PTH109
         tempfile.gettempdir(): "temporary",
         str(Path.home()): "~",
     }
-    for folder in sorted(folders, key=len, reverse=True):
-        if len(folder) > 1:
-            text = text.replace(folder, folders[folder])
-    return re.sub(r"temporary/ipykernel_\d+", "temporary/ipykernel", text)
-
-
-def _write(out: Path, executed: Json, record: Json, of: Notebook) -> Run:
-    import nbformat
-
-    from kzresearch.publish import html
-
-    stem = f"{record['notebook']}-{record['run_id']}"
-    paths = {ending: out / f"{stem}.{ending}" for ending in ("ipynb", "html", "json")}
-    texts = {
-        "ipynb": nbformat.writes(executed) + "\n",
-        "html": html.page(executed, record),
-        "json": json.dumps(record, indent=2, ensure_ascii=False) + "\n",
-    }
-    for ending, path in paths.items():
-        write_whole(path, texts[ending])
-    return Run(record, paths["ipynb"], paths["html"], paths["json"], of.title, of.question)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    longest_first = sorted(found.items(), key=lambda one: len(one[0]), reverse=True)
+    return [(folder, name) for folder, name in longest_first if len(folder) > 1]

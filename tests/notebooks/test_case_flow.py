@@ -6,8 +6,7 @@ import jsonschema
 import pytest
 
 from kzresearch.errors import UnknownValueError
-from kzresearch.run import run
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_notebook as run
 from tests.test_flows import BASES, OUTCOMES
 
 FIGURES = {
@@ -66,7 +65,7 @@ def test_page_shows_every_case_and_says_what_an_interval_means(torture):
 
 
 def test_press_report_shows_what_it_has_and_says_what_is_missing(tmp_path):
-    left = run("case_flow", {"period": "2021-02"}, tmp_path, progress=False)
+    left = run("case_flow", {"period": "2021-02"}, tmp_path)
     record = left.record
     assert record["status"] == "completed"
     assert record["results"]["gross_caseload"]["value"] is None
@@ -80,7 +79,7 @@ def test_press_report_shows_what_it_has_and_says_what_is_missing(tmp_path):
 
 def test_many_cases_in_a_region_and_an_odd_comparison(tmp_path):
     parameters = {"region": "KZ-75", "article": "188", "compare": "437,188,chapter:6"}
-    left = run("case_flow", parameters, tmp_path, progress=False)
+    left = run("case_flow", parameters, tmp_path)
     assert left.record["status"] == "completed"
     text = left.record["figures"][0]["text"]
     assert "One mark stands for 10 cases, or for what is left of a group." in text
@@ -106,5 +105,5 @@ def test_many_cases_in_a_region_and_an_odd_comparison(tmp_path):
 )
 def test_wrong_parameters_are_refused_before_anything_runs(parameters, message, tmp_path):
     with pytest.raises(UnknownValueError, match=message):
-        run("case_flow", parameters, tmp_path / "out", progress=False)
+        run("case_flow", parameters, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -6,7 +6,7 @@ import pytest
 
 from kzresearch.charts import MIME as CHART
 from kzresearch.errors import UnknownValueError
-from kzresearch.run import run
+from tests.conftest import run_notebook as run
 
 NAMES = [
     "freedom_in_the_world_total",
@@ -23,7 +23,7 @@ def outputs(left) -> list[dict]:
 
 @pytest.fixture(scope="session")
 def context_run(tmp_path_factory):
-    return run("context", {}, tmp_path_factory.mktemp("context"), progress=False)
+    return run("context", {}, tmp_path_factory.mktemp("context"))
 
 
 def test_scores_ranks_and_bounds_are_recorded_with_their_year(context_run):
@@ -59,7 +59,7 @@ def test_licences_stand_on_the_page(context_run):
 
 
 def test_year_that_only_one_index_rates_goes_on(tmp_path):
-    left = run("context", {"country": "Georgia", "year": "2024"}, tmp_path, progress=False)
+    left = run("context", {"country": "Georgia", "year": "2024"}, tmp_path)
     assert left.record["status"] == "completed"
     results = left.record["results"]
     assert results["freedom_in_the_world_total"]["value"] == 55
@@ -71,4 +71,4 @@ def test_year_that_only_one_index_rates_goes_on(tmp_path):
 @pytest.mark.parametrize("year", ["99999999999999999999999", "-5"])
 def test_year_that_nobody_rates_is_refused_in_one_sentence(year, tmp_path):
     with pytest.raises(UnknownValueError, match="no index at hand rates Kazakhstan in"):
-        run("context", {"year": year}, tmp_path, progress=False)
+        run("context", {"year": year}, tmp_path)

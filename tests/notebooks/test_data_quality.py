@@ -8,7 +8,7 @@ import pytest
 import kzresearch as kz
 from kzresearch.charts import MIME as CHART
 from kzresearch.errors import UnknownValueError
-from kzresearch.run import run
+from tests.conftest import run_notebook as run
 
 YEAR = {
     "identity_tests_hard": 2_672_360,
@@ -39,7 +39,7 @@ YEAR = {
 @pytest.fixture(scope="session")
 def quality_runs(report, tmp_path_factory):
     """Period → results, shown text and charts of a run."""
-    left = run("data_quality", {"period": "2021-02"}, tmp_path_factory.mktemp("q"), progress=False)
+    left = run("data_quality", {"period": "2021-02"}, tmp_path_factory.mktemp("q"))
     year = report["data_quality", "2022-12"]
     found = {}
     for period, record, notebook in (
@@ -166,4 +166,4 @@ def test_press_report_goes_on_and_says_what_is_missing(quality_runs):
 
 def test_period_not_held_ends_in_one_sentence(tmp_path):
     with pytest.raises(UnknownValueError, match="unknown period '2020-12'"):
-        run("data_quality", {"period": "2020-12"}, tmp_path, progress=False)
+        run("data_quality", {"period": "2020-12"}, tmp_path)

@@ -6,8 +6,7 @@ import jsonschema
 import pytest
 
 from kzresearch.charts import MIME as CHART
-from kzresearch.run import run
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_notebook as run
 from tests.test_persons import FIGURES
 
 
@@ -18,7 +17,7 @@ def people(report, tmp_path_factory):
     found = {("2022-12", "KZ"): (default.record, default.notebook, default.page)}
     for period, region in (("2021-02", "KZ"), ("2022-12", "KZ-43")):
         given = {"period": period, "region": region}
-        left = run("people", given, tmp_path_factory.mktemp("people"), progress=False)
+        left = run("people", given, tmp_path_factory.mktemp("people"))
         notebook = json.loads(left.notebook.read_text(encoding="utf-8"))
         page = left.page.read_text(encoding="utf-8")
         found[period, region] = left.record, notebook, page

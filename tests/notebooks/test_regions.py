@@ -7,7 +7,7 @@ import pytest
 import kzresearch as kz
 from kzresearch.charts import MIME as CHART
 from kzresearch.errors import KzresearchError
-from kzresearch.run import run
+from tests.conftest import run_notebook as run
 from tests.test_geography import TORTURE
 
 
@@ -70,13 +70,13 @@ def test_it_says_what_stands_out_and_what_is_missing(year):
 
 
 def test_article_of_which_every_region_has_the_same_caseload(tmp_path):
-    _, notebook, page = outcome(run("regions", {"article": "415"}, tmp_path, progress=False))
+    _, notebook, page = outcome(run("regions", {"article": "415"}, tmp_path))
     assert len(specs(notebook)) == 6
     assert "Outside the 95 % limits only, 0 of 2." in page
 
 
 def test_article_without_a_case(tmp_path):
-    left = run("regions", {"article": "145"}, tmp_path / "out", progress=False)
+    left = run("regions", {"article": "145"}, tmp_path / "out")
     record, notebook, page = outcome(left)
     assert record["status"] == "completed"
     assert record["results"]["gross_caseload"]["value"] == 0
@@ -99,14 +99,14 @@ def test_wrong_use_ends_in_one_sentence_before_anything_runs(
 ):
     monkeypatch.setenv("KZRESEARCH_RAW", str(tmp_path))
     with pytest.raises(KzresearchError, match=message):
-        run("regions", parameters, tmp_path / "out", progress=False)
+        run("regions", parameters, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_real_boundaries_are_drawn_and_credited(raw, tmp_path, monkeypatch):
     monkeypatch.setenv("KZRESEARCH_RAW", str(raw))
     record, notebook, page = outcome(
-        run("regions", {"map": "boundaries"}, tmp_path, progress=False)
+        run("regions", {"map": "boundaries"}, tmp_path)
     )
     assert record["status"] == "completed"
     counts, rates = (spec for spec in specs(notebook) if spec["description"].startswith("Map"))

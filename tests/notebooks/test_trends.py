@@ -7,13 +7,13 @@ import pytest
 from kzresearch.charts import MIME as CHART
 from kzresearch.errors import KzresearchError
 from kzresearch.publications import trend
-from kzresearch.run import run
+from tests.conftest import run_notebook as run
 
 
 @pytest.fixture(scope="session")
 def ran(tmp_path_factory):
     """The notebook run as it stands: its record, its page, its outputs' text."""
-    left = run("trends", {}, tmp_path_factory.mktemp("trends"), progress=False)
+    left = run("trends", {}, tmp_path_factory.mktemp("trends"))
     notebook = json.loads(left.notebook.read_text(encoding="utf-8"))
     outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
     return left, left.page.read_text(encoding="utf-8"), outputs
@@ -65,14 +65,14 @@ def test_timeline_is_told_in_words(ran):
 
 
 def test_new_region_runs_with_a_part_of_a_year(tmp_path):
-    left = run("trends", {"region": "KZ-10"}, tmp_path, progress=False)
+    left = run("trends", {"region": "KZ-10"}, tmp_path)
     assert left.record["status"] == "completed"
     assert left.record["results"]["registered_2022"]["note"].startswith("Split off from East")
     assert "8 June–31 December 2022" in left.page.read_text(encoding="utf-8")
 
 
 def test_region_without_a_known_period_goes_on(tmp_path):
-    left = run("trends", {"indicator": "complaints", "region": "KZ-61"}, tmp_path, progress=False)
+    left = run("trends", {"indicator": "complaints", "region": "KZ-61"}, tmp_path)
     assert left.record["status"] == "completed"
     assert [*left.record["results"]] == ["complaints_not_known_p0029"]
     assert "nothing to draw, no period is known" in left.page.read_text(encoding="utf-8")
@@ -87,4 +87,4 @@ def test_region_without_a_known_period_goes_on(tmp_path):
 )
 def test_wrong_use_ends_in_one_sentence(parameters, message, tmp_path):
     with pytest.raises(KzresearchError, match=message):
-        run("trends", parameters, tmp_path, progress=False)
+        run("trends", parameters, tmp_path)

@@ -10,7 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from kzresearch.notebooks import ORDER, find_notebook
+from kzresearch.notebooks import ORDER
+from kzresearch.resources import notebooks_dir
 
 RUN = """
 import sys
@@ -138,7 +139,9 @@ def test_both_engines_put_out_the_same(features, tmp_path):
 def test_every_notebook_of_the_project_is_the_same_in_this_process(report, name, tmp_path):
     period, outcome = next((p, one) for (n, p), one in sorted(report.items()) if n == name)
     parameters = outcome.record["parameters"]
-    fast, _ = execute("kzresearch", find_notebook(name).path, tmp_path / "fast.ipynb", parameters)
+    fast, _ = execute(
+        "kzresearch", notebooks_dir() / f"{name}.ipynb", tmp_path / "fast.ipynb", parameters
+    )
     given = [cell.get("outputs", []) for cell in fast["cells"] if cell["cell_type"] == "code"]
     known = [
         cell.get("outputs", []) for cell in outcome.notebook["cells"] if cell["cell_type"] == "code"

@@ -1,0 +1,393 @@
+"""Batches: the same notebooks for every region, article and period, resumable."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kzresearch.errors import KzresearchError, ParameterError, unknown_value
+from kzresearch.notebooks import Notebook, Value, find_notebook
+from kzresearch.records import in_order
+from kzresearch.run.outputs import Outputs
+from kzresearch.run.pool import Pool
+from kzresearch.run.results import Kept, collect
+from kzresearch.run.single import FAST, STOCK, Task
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Json = dict[str, Any]
+FORMATS = ("html",)
+"""What can be made of an executed notebook, beside it and its record, which are always left."""
+EVERY = "all"
+"""Stands for every value that the data has."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Notebooks, what is the same in all their runs, and what is every one of several values."""
+
+    notebooks: Sequence[str]
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    each: Mapping[str, Sequence[Value] | Literal["all"]] = field(default_factory=dict)
+
+
+def read_grid(path: Path) -> list[Block]:
+    """The blocks of a YAML file, as `grid.schema.json` describes it; ParameterError for another."""
+    import yaml
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    try:
+        # Every scalar is a text, as on the command line: 010 is no number of base 8, no is no False.
+        content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)  # noqa: S506
+    except OSError as error:
+        raise ParameterError(f"cannot read {path}: {(error.strerror or '').lower()}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 1})" if where else ""
+        raise ParameterError(f"{path} is no YAML file{line}") from None
+    schema = json.loads(Path(__file__).with_name("grid.schema.json").read_text(encoding="utf-8"))
+    if fault := best_match(Draft202012Validator(schema).iter_errors(content)):
+        place = fault.json_path.removeprefix("$").lstrip(".") or "the file"
+        raise ParameterError(f"{path}: {place}: {fault.message}")
+    return [Block(**block) for block in content["runs"]]
+
+
+def plan(blocks: Iterable[Block]) -> tuple[list[Task], int]:
+    """The runs of blocks, all checked, each once; and how many combinations the data does not have.
+
+    Raises ParameterError with a list of everything that is wrong.
+    """
+    tasks: dict[str, Task] = {}
+    wrong: dict[str, KzresearchError] = {}
+    left_out = 0
+    for block in blocks:
+        for name in block.notebooks:
+            try:
+                notebook = find_notebook(name)
+                found, faults, without = _runs(notebook, block)
+            except KzresearchError as fault:
+                wrong[str(fault)] = fault
+                continue
+            tasks |= {task.run_id: task for task in found}
+            wrong |= {str(fault): fault for fault in faults}
+            left_out += without
+    if len(wrong) == 1:
+        raise next(iter(wrong.values()))
+    if wrong:
+        listed = "".join(f"\n  - {fault}" for fault in wrong)
+        raise ParameterError(f"nothing was run; {len(wrong)} things are wrong:{listed}")
+    return list(tasks.values()), left_out
+
+
+def _runs(notebook: Notebook, block: Block) -> tuple[list[Task], list[KzresearchError], int]:
+    """The runs of one notebook, what is wrong, and how many combinations the data does not have.
+
+    A combination is left out where a value of it stands for every one (`all`) and others with the
+    same named values are there.
+    """
+    twice = sorted(block.each.keys() & block.parameters.keys())
+    if twice:
+        raise ParameterError(f"{', '.join(twice)} is given once for all runs and once for each")
+    checked: dict[object, KzresearchError | None] = {}
+    groups: dict[str, tuple[list[Task], list[KzresearchError]]] = {}
+    for given in _combinations(notebook, block):
+        named = {n: v for n, v in given.items() if block.each.get(n) != EVERY}
+        tasks, faults = groups.setdefault(json.dumps(named), ([], []))
+        try:
+            tasks.append(Task.of(notebook, notebook.check(given, checked)))
+        except KzresearchError as fault:
+            faults.append(fault)
+    found = [task for tasks, _ in groups.values() for task in tasks]
+    wrong = [faults[0] for tasks, faults in groups.values() if faults and not tasks]
+    without = sum(len(faults) for tasks, faults in groups.values() if tasks)
+    return found, wrong, without
+
+
+def _combinations(notebook: Notebook, block: Block) -> Iterator[dict[str, Value]]:
+    """Parameters of each run; which regions there are depends on the period, so that comes first."""
+    names = sorted(block.each, key=lambda name: name != "period")
+    defaults = {parameter.name: parameter.default for parameter in notebook.parameters}
+
+    def values(name: str, period: Value | None) -> Sequence[Value]:
+        listed = block.each[name]
+        if isinstance(listed, str):
+            return notebook.choices(name, period)
+        if not listed:
+            raise ParameterError(f"no value is given for each {name}")
+        return listed
+
+    first = values("period", None) if "period" in names else [None]
+    others = [name for name in names if name != "period"]
+    for period in first:
+        now = period or block.parameters.get("period", defaults.get("period"))
+        own = {} if period is None else {"period": period}
+        for combination in itertools.product(*(values(name, now) for name in others)):
+            yield {**block.parameters, **own, **dict(zip(others, combination, strict=True))}
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes what is left of a run and is not there yet; on this machine or on a cluster's."""
+
+    outputs: Outputs
+    pool: Pool
+    formats: Sequence[str]
+    force: bool
+
+    def make(self, task: Task, tell: Callable[[int | None], None] = lambda _: None) -> Json:
+        """Run the task where it has not been run; leave notebook, record and formats; the record."""
+        content = None if self.force else self._made(task)
+        tag = None
+        if content is None:
+            content = self.pool.run(task, tell)
+            tag = self.outputs.write(f"{task.stem}.ipynb", content)
+        while True:
+            record = self._beside(task, content)
+            # Where two batches run the same, what lies beside a notebook is made of that notebook.
+            if tag is None or (now := self.outputs.tag(f"{task.stem}.ipynb")) == tag:
+                return record
+            tag, content = now, self.outputs.read(f"{task.stem}.ipynb")
+
+    def _made(self, task: Task) -> bytes | None:
+        """The notebook of a run that has been completed."""
+        try:
+            content = self.outputs.read(f"{task.stem}.ipynb")
+            record = json.loads(content)["metadata"]["kzresearch"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        sound = record["run_id"] == task.run_id and record["status"] == "completed"
+        return content if sound else None
+
+    def _beside(self, task: Task, content: bytes) -> Json:
+        if "html" in self.formats:
+            self.outputs.write(f"{task.stem}.html", self.pool.page(content))
+        return leave_record(self.outputs, task, content)
+
+
+def leave_record(outputs: Outputs, task: Task, content: bytes) -> Json:
+    """Leave the record of an executed notebook beside it; the record."""
+    record = in_order(json.loads(content), task.parameters)
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    outputs.write(f"{task.stem}.json", text.encode())
+    return record
+
+
+def batch(
+    notebooks: str | Sequence[str] = (),
+    each: Mapping[str, Sequence[Value] | Literal["all"]] | None = None,
+    parameters: Mapping[str, Value] | None = None,
+    *,
+    grid: str | Path | None = None,
+    out: str | Path = "out",
+    formats: Sequence[str] = FORMATS,
+    engine: str = FAST,
+    jobs: int | None = None,
+    force: bool = False,
+    timeout: float = 600,
+    memory: float | None = None,
+    dask: str | None = None,
+    progress: bool | None = None,
+) -> pl.DataFrame:
+    """Run notebooks for every combination of values; runs that are there are not run again.
+
+    `notebooks` are names, or paths of `.ipynb` files; `each` maps a parameter to its values, or to
+    "all" for every value that the data has; `parameters` are the same in all runs. `grid` is a
+    YAML file that says the same. `out` is a folder, or `s3://bucket/prefix`; `formats` are of
+    "html". `engine` is "fast" (a forked process for each run) or "stock" (papermill's own).
+    `jobs` run at a time (default: one for each processor); a cell may take `timeout` seconds, a run
+    `memory` gigabytes (default: its share of what is free). `dask` is the address of a scheduler
+    whose workers make the runs. `progress` shows a bar (default: on a terminal).
+
+    Returns one row per run: `run_id`, `notebook`, `parameters` (JSON), `status` (completed or
+    failed), `done` (True where it was there before), `error`, `message`, `file` (the executed
+    notebook). Leaves notebook, record and formats of each run, `results.parquet` (see `results`)
+    and `index.html`.
+
+    Raises ParameterError before anything runs, with a list of everything that is wrong; OutputError
+    where `out` cannot be written. A failing run raises nothing.
+
+        kz.batch("case_flow", each={"region": "all"}, parameters={"article": "362"}, out="out/flow")
+    """
+    named = [notebooks] if isinstance(notebooks, str) else list(notebooks)
+    blocks = read_grid(Path(grid)) if grid else []
+    if named or not blocks:
+        blocks.insert(0, Block(named, parameters or {}, each or {}))
+    elif each or parameters:
+        raise ParameterError("parameters beside a grid file need a notebook that they are for")
+    made = make(
+        blocks, out, Options(tuple(formats), engine, jobs, force, timeout, memory, dask, progress)
+    )
+    return made.frame()
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a batch is run; see `batch`."""
+
+    formats: tuple[str, ...] = FORMATS
+    engine: str = FAST
+    jobs: int | None = None
+    force: bool = False
+    timeout: float = 600
+    memory: float | None = None
+    dask: str | None = None
+    progress: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.formats:
+            if name not in FORMATS:
+                raise unknown_value("format", name, list(FORMATS))
+        if self.engine not in {FAST, STOCK}:
+            raise unknown_value("engine", self.engine, [FAST, STOCK])
+        for what, number in (
+            ("jobs", self.jobs),
+            ("timeout", self.timeout),
+            ("memory", self.memory),
+        ):
+            if number is not None and not number > 0:
+                raise ParameterError(f"{what} is {number}; give a number above 0")
+
+    @property
+    def bytes(self) -> int | None:
+        """The limit of memory in bytes."""
+        return int(self.memory * 1e9) if self.memory else None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run, and what is there of it: nothing ("new"), a "failed" run, some formats, all ("done")."""
+
+    task: Task
+    state: Literal["new", "failed", "incomplete", "done"]
+    record: Json | None
+
+
+@dataclass(frozen=True)
+class Made:
+    """A batch that has ended: its runs in the order of the plan, and their records."""
+
+    outputs: Outputs
+    runs: list[tuple[Planned, Json]]
+
+    @property
+    def failed(self) -> list[tuple[Task, Json]]:
+        """The runs that failed, with their records."""
+        return [(one.task, r) for one, r in self.runs if r["status"] == "failed"]
+
+    def frame(self) -> pl.DataFrame:
+        """One row per run; see `batch`."""
+        import polars as pl
+
+        text = dict.fromkeys(("run_id", "notebook", "parameters", "status"), pl.String)
+        more = dict.fromkeys(("error", "message", "file"), pl.String)
+        rows = [
+            {
+                **{name: record[name] for name in ("run_id", "notebook", "status")},
+                "parameters": json.dumps(record["parameters"], ensure_ascii=False),
+                "done": one.state == "done",
+                "error": (record["error"] or {}).get("type"),
+                "message": (record["error"] or {}).get("message"),
+                "file": self.outputs.link(f"{one.task.stem}.ipynb"),
+            }
+            for one, record in self.runs
+        ]
+        return pl.DataFrame(rows, schema={**text, "done": pl.Boolean, **more}, orient="row")
+
+
+def survey(tasks: list[Task], outputs: Outputs, kept: Kept, options: Options) -> list[Planned]:
+    """What is there of each run."""
+    files = outputs.files()
+    records = kept.records(files)
+    planned = []
+    for task in tasks:
+        record = records.get(f"{task.stem}.json")
+        wanted = (f"{task.stem}.{one}" for one in ("ipynb", "json", *options.formats))
+        if options.force or f"{task.stem}.ipynb" not in files:
+            planned.append(Planned(task, "new", None))
+        elif record and record["status"] == "failed":
+            planned.append(Planned(task, "failed", record))
+        elif record and all(name in files for name in wanted):
+            planned.append(Planned(task, "done", record))
+        else:
+            planned.append(Planned(task, "incomplete", None))
+    return planned
+
+
+def look(blocks: Iterable[Block], out: str | Path, options: Options) -> tuple[list[Planned], int]:
+    """What a batch would run, without running it, and how many combinations are left out."""
+    tasks, left_out = plan(blocks)
+    if "://" not in str(out) and not Path(out).is_dir():
+        return [Planned(task, "new", None) for task in tasks], left_out
+    outputs = Outputs(out)
+    return survey(tasks, outputs, Kept(outputs), options), left_out
+
+
+def make(
+    blocks: Iterable[Block],
+    out: str | Path,
+    options: Options,
+    say: Callable[[str], None] = lambda text: print(text, file=sys.stderr),  # noqa: T201
+    see: Callable[[list[Planned], int], None] = lambda *_: None,
+) -> Made:
+    """Run a batch; `say` is told what a reader of the terminal should know, `see` what is planned."""
+    from kzresearch.run.progress import Progress
+
+    tasks, left_out = plan(blocks)
+    outputs = Outputs(out)
+    outputs.prepare()
+    kept = Kept(outputs)
+    planned = survey(tasks, outputs, kept, options)
+    see(planned, left_out)
+    to_do = [one.task for one in planned if one.state != "done"]
+    records = {one.task.run_id: one.record for one in planned if one.record}
+    with Progress(len(to_do), options.progress, say) as progress:
+        runs = _on_cluster if options.dask else _here
+        for task, record in runs(to_do, outputs, options, progress):
+            records[task.run_id] = record
+            progress.ended(task, record)
+    collect(outputs, kept)
+    return Made(outputs, [(one, records[one.task.run_id] or {}) for one in planned])
+
+
+def _here(
+    tasks: list[Task], outputs: Outputs, options: Options, progress: Any
+) -> Iterator[tuple[Task, Json]]:
+    """Run tasks on this machine, several at a time; each with its record as it ends."""
+    if not tasks:
+        return
+    jobs = min(options.jobs or os.cpu_count() or 1, len(tasks))
+    pool = Pool(jobs, options.engine, options.timeout, options.bytes, progress.say)
+    maker = Maker(outputs, pool, options.formats, options.force)
+
+    def one(task: Task) -> tuple[Task, Json]:
+        progress.began(task)
+        return task, maker.make(task)
+
+    with ThreadPoolExecutor(jobs) as threads:
+        try:
+            waiting: set[Future[tuple[Task, Json]]] = {threads.submit(one, task) for task in tasks}
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            pool.close()
+
+
+def _on_cluster(
+    tasks: list[Task], outputs: Outputs, options: Options, progress: Any
+) -> Iterator[tuple[Task, Json]]:
+    from kzresearch.run.cluster import run_on_cluster
+
+    if tasks:
+        yield from run_on_cluster(tasks, outputs, options, progress)

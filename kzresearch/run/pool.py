@@ -1,0 +1,358 @@
+"""The processes of a batch on this machine: each run in one of its own, watched from here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from kzresearch.errors import KzresearchError, OutputError
+from kzresearch.run.single import FAST, STOCK, Failure, Task, failed_notebook
+
+Json = dict[str, Any]
+_TICK = 0.1
+"""Seconds between two looks at a run's time and memory."""
+
+
+def not_fast(task: Task) -> str | None:
+    """Why a notebook cannot run in a forked process; None where it can."""
+    if sys.platform != "linux":
+        return "runs are forked on Linux alone"
+    kernel = json.loads(task.source)["metadata"].get("kernelspec", {}).get("name", "python3")
+    if kernel != "python3":
+        return f"{task.notebook} asks for the kernel {kernel}"
+    return None
+
+
+def free_memory(jobs: int) -> int:
+    """What a run may take by default, in bytes: its share of the memory that is free."""
+    return int(psutil.virtual_memory().available * 0.8 / jobs)
+
+
+class _Worker:
+    """A process of `kzresearch.run.worker`: lines go in, events come out, by a thread."""
+
+    def __init__(self, what: str, folder: Path, threads: int, heed: Callable[[Json], None]) -> None:
+        environment = dict(os.environ)
+        for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS"):
+            environment.setdefault(name, str(threads))
+        environment["OPENBLAS_NUM_THREADS"] = "1"  # its threads could not be told from others
+        environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # no word on debuggers from each kernel
+        self.process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", "-m", "kzresearch.run.worker", what, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for the batch, which ends what it has started
+        )
+        self.folder, self._heed = folder, heed
+
+    def listen(self) -> None:
+        """Hand on what comes, from now on."""
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        with self.process:  # closes its pipes
+            for line in self.process.stdout or ():
+                self._heed(json.loads(line))
+        self._heed({"gone": self.process.returncode})
+
+    def tell(self, line: Any) -> None:
+        """Send a line; a process that is gone is seen by its last event."""
+        assert self.process.stdin
+        with contextlib.suppress(OSError, ValueError):
+            self.process.stdin.write((json.dumps(line) + "\n").encode())
+            self.process.stdin.flush()
+
+    def end(self) -> None:
+        """Let it end, with what it has started; kill it where it does not."""
+        assert self.process.stdin
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Pool:
+    """Runs tasks, each in a process of its own, and makes their pages; from several threads at once.
+
+    `timeout` is what a cell may take in seconds, `memory` what a run and its processes may take in
+    bytes. `warn` is told, once, why a run is not on the engine that was asked for.
+    """
+
+    def __init__(
+        self,
+        jobs: int,
+        engine: str = FAST,
+        timeout: float = 600,
+        memory: int | None = None,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._engine, self._timeout, self._warn = engine, timeout, warn
+        self._memory = memory or free_memory(jobs)
+        self._threads = max(1, (os.cpu_count() or 1) // jobs)
+        self._folder = Path(tempfile.mkdtemp(prefix="kzresearch-")).resolve()
+        self._lock = threading.RLock()
+        self._closed = False
+        self._waiting: dict[str, queue.SimpleQueue[Json]] = {}
+        self._parent: _Worker | None = None
+        self._workers: set[_Worker] = set()
+        self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        self._warned: set[str] = set()
+        if engine == FAST and sys.platform == "linux":
+            self._start_parent()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process, also of runs under way, and take the folder away."""
+        with self._lock:
+            self._closed = True
+            workers = list(self._workers)
+        for worker in workers:
+            worker.end()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def run(self, task: Task, tell: Callable[[int | None], None] = lambda _: None) -> bytes:
+        """The executed notebook of a task, with its record: also of one that failed, however.
+
+        `tell` is called with the index of each cell that begins. Raises KzresearchError where the
+        pool is closed meanwhile, or has no room for what a run writes.
+        """
+        if self._engine == STOCK:
+            return self._watched(task, STOCK, tell)
+        reason = not_fast(task)
+        for _ in range(2) if not reason else ():
+            try:
+                return self._watched(task, FAST, tell)
+            except _Refused as refusal:
+                reason = str(refusal)
+        self._warn_once(f"on papermill's own engine, slower with the same outputs: {reason}")
+        return self._watched(task, STOCK, tell)
+
+    def _warn_once(self, sentence: str) -> None:
+        with self._lock:
+            if sentence not in self._warned:
+                self._warned.add(sentence)
+                self._warn(sentence)
+
+    def _watched(self, task: Task, engine: str, tell: Callable[[int | None], None]) -> bytes:
+        folder = self._folder / f"run-{secrets.token_hex(6)}"
+        started = datetime.now(UTC)
+        try:
+            folder.mkdir()
+            task.save(folder)
+            with self._events(folder) as events:
+                if engine == FAST:
+                    self._start_parent().tell(str(folder))
+                else:
+                    self._start("stock", folder)
+                run = _Watch(self._timeout, self._memory, tell)
+                failure = run.until_it_ends(events)
+            if (folder / "executed.ipynb").exists():
+                return (folder / "executed.ipynb").read_bytes()
+            self._still_open()
+            if (folder / "failure.json").exists():
+                why = json.loads((folder / "failure.json").read_text(encoding="utf-8"))
+                failure = Failure(why["kind"], why["message"])
+            if failure.kind != "OutputError":
+                return failed_notebook(folder, engine, run.cell, failure, started)
+            raise OutputError(f"{failure}; what is there is kept: mend that and start again")
+        except OSError as error:
+            self._still_open()
+            raise OutputError(
+                f"cannot write into {self._folder.parent}: {(error.strerror or '').lower()}; what "
+                "is there is kept: mend that and start again"
+            ) from None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _still_open(self) -> None:
+        if self._closed:
+            raise KzresearchError("the batch was stopped")
+
+    @contextlib.contextmanager
+    def _events(self, key: Path) -> Iterator[queue.SimpleQueue[Json]]:
+        """The events that name a folder or file, as they come."""
+        events = self._waiting[str(key)] = queue.SimpleQueue()
+        try:
+            yield events
+        finally:
+            del self._waiting[str(key)]
+
+    def _start(self, what: str, folder: Path) -> _Worker:
+        with self._lock:
+            self._still_open()
+            folder.mkdir(exist_ok=True)
+            worker = _Worker(what, folder, self._threads, lambda event: self._heed(worker, event))
+            self._workers.add(worker)
+            worker.listen()
+            return worker
+
+    def _start_parent(self) -> _Worker:
+        """The process that forks; another one where it is gone."""
+        with self._lock:
+            if self._parent is None:
+                self._parent = self._start("fork", self._folder / f"fork-{secrets.token_hex(6)}")
+            return self._parent
+
+    def _heed(self, worker: _Worker, event: Json) -> None:
+        """Hand an event to who waits for it; that a process is gone, to all that wait for it."""
+        if "gone" not in event:
+            if waiting := self._waiting.get(event.get("run", "")):
+                waiting.put(event)
+            return
+        with self._lock:
+            self._workers.discard(worker)
+            was_parent = self._parent is worker
+            if was_parent:
+                self._parent = None
+        for key, waiting in list(self._waiting.items()):
+            if was_parent or Path(key).is_relative_to(worker.folder):
+                waiting.put({**event, "parent": was_parent})
+
+    def page(self, notebook: bytes) -> bytes:
+        """The page of an executed notebook, made in a process that lives on.
+
+        Raises KzresearchError where it cannot be made, OutputError where there is no room.
+        """
+        try:
+            worker = self._idle.get_nowait()
+        except queue.Empty:
+            worker = self._start("pages", self._folder / f"pages-{secrets.token_hex(6)}")
+        source, target = worker.folder / "executed.ipynb", worker.folder / "page.html"
+        try:
+            with self._events(source) as events:
+                source.write_bytes(notebook)
+                worker.tell([str(source), str(target)])
+                why = None if worker in self._workers else "its process is gone"
+                why = why or events.get().get("page", "its process is gone")
+            self._still_open()
+            if why:
+                raise KzresearchError(f"a page could not be made: {why}")
+            return target.read_bytes()
+        except OSError as error:
+            self._still_open()
+            raise OutputError(
+                f"cannot write into {self._folder.parent}: {(error.strerror or '').lower()}"
+            ) from None
+        finally:
+            if worker in self._workers:
+                self._idle.put(worker)
+
+
+def lost(task: Task, failure: Failure) -> bytes:
+    """The notebook of a run of which nothing is known but why it has no result."""
+    with tempfile.TemporaryDirectory(prefix="kzresearch-") as folder:
+        task.save(Path(folder))
+        return failed_notebook(Path(folder), FAST, None, failure, datetime.now(UTC))
+
+
+class _Refused(Exception):  # noqa: N818
+    """The run was not begun or has to be begun again: why."""
+
+
+class _Watch:
+    """One run seen from outside: its cell, its time and its memory, until its process is gone."""
+
+    def __init__(self, timeout: float, memory: int, tell: Callable[[int | None], None]) -> None:
+        self._timeout, self._memory, self._tell = timeout, memory, tell
+        self.cell: int | None = None
+        self._since = time.monotonic()
+        self._process: psutil.Process | None = None
+        self._killed_for: Failure | None = None
+
+    def until_it_ends(self, events: queue.SimpleQueue[Json]) -> Failure:
+        """Wait; what the run's end would mean if it left no result."""
+        while True:
+            try:
+                event = events.get(timeout=_TICK)
+            except queue.Empty:
+                self._look()
+                continue
+            if "refused" in event:
+                raise _Refused(event["refused"])
+            if "pid" in event:
+                with contextlib.suppress(psutil.Error):
+                    self._process = psutil.Process(event["pid"])
+            elif "cell" in event:
+                self.cell, self._since = event["cell"], time.monotonic()
+                self._tell(self.cell)
+            elif event.get("parent"):
+                raise _Refused("the process that starts the runs was killed")
+            else:
+                return self._killed_for or _end_in_words(event.get("ended", event.get("gone")))
+
+    def _look(self) -> None:
+        if self._process is None or self._killed_for:
+            return
+        took = time.monotonic() - self._since
+        if took > self._timeout:
+            self._kill(
+                Failure(
+                    "CellTimeout",
+                    f"the cell was still running after {self._timeout:g} s and was stopped "
+                    "(--timeout)",
+                )
+            )
+        elif (used := self._used()) > self._memory:
+            self._kill(
+                Failure(
+                    "MemoryLimit",
+                    f"the run took {used / 1e9:.1f} GB, over its limit of {self._memory / 1e9:.1f} "
+                    "GB, and was stopped (--memory)",
+                )
+            )
+
+    def _used(self) -> int:
+        """Memory of the run and of the processes that it has started, in bytes."""
+        used = 0
+        for process in _family(self._process):
+            with contextlib.suppress(psutil.Error):
+                used += process.memory_info().rss
+        return used
+
+    def _kill(self, why: Failure) -> None:
+        self._killed_for = why
+        for process in reversed(_family(self._process)):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+
+def _family(process: psutil.Process | None) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)] if process else []
+    except psutil.Error:
+        return []
+
+
+def _end_in_words(code: int | None) -> Failure:
+    if code is not None and code < 0:
+        with contextlib.suppress(ValueError):
+            name = signal.Signals(-code).name
+            hint = "; the system does so where memory runs out" if name == "SIGKILL" else ""
+            return Failure("Killed", f"the run's process was killed by {name}{hint}")
+        return Failure("Killed", f"the run's process was killed by signal {-code}")
+    return Failure("KernelDied", f"the notebook ended its own process, with exit code {code}")

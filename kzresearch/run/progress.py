@@ -1,0 +1,67 @@
+"""How far a batch is: a bar on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from kzresearch.run.single import Task
+
+
+class Progress:
+    """Runs done, failed and left, rate, time left, and the runs under way; from several threads."""
+
+    def __init__(self, total: int, shown: bool | None, say: Callable[[str], None]) -> None:
+        from tqdm import tqdm
+
+        on = sys.stderr.isatty() if shown is None else shown
+        self._bar = tqdm(
+            total=total,
+            unit="run",
+            disable=not on or not total,
+            dynamic_ncols=True,
+            leave=False,
+            bar_format="{n_fmt}/{total_fmt} |{bar:16}| {rate_fmt}, {remaining} left{postfix}",
+        )
+        self._say, self._lock = say, threading.Lock()
+        self._under_way: dict[str, Task] = {}
+        self._failed = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def say(self, text: str) -> None:
+        """Tell the reader something without breaking the bar."""
+        with self._bar.external_write_mode():
+            self._say(text)
+
+    def began(self, task: Task) -> None:
+        """A run is under way."""
+        with self._lock:
+            self._under_way[task.run_id] = task
+            self._show()
+
+    def ended(self, task: Task, record: dict[str, Any]) -> None:
+        """A run has ended."""
+        with self._lock:
+            self._under_way.pop(task.run_id, None)
+            self._failed += record["status"] == "failed"
+            self._show()
+            self._bar.update()
+
+    def _show(self) -> None:
+        if not self._bar.disable:
+            now = ", ".join(task.label for task in self._under_way.values())
+            failed = f"{self._failed} failed, " if self._failed else ""
+            self._bar.set_postfix_str(f"{failed}now: {now}", refresh=False)

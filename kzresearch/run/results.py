@@ -1,0 +1,146 @@
+"""What the runs in a folder found: one table of all recorded figures, and the index page."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kzresearch.errors import OutputError
+from kzresearch.run.outputs import Outputs
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Json = dict[str, Any]
+TABLE, INDEX = "results.parquet", "index.html"
+_RECORD = re.compile(r".+-[0-9a-f]{12}\.json")
+_READERS = 16
+"""How many records are read at once: an object store answers one by one slowly."""
+
+
+def results(folder: str | Path) -> pl.DataFrame:
+    """Every figure recorded by the runs in a folder (or `s3://bucket/prefix`).
+
+    Returns one row per completed run and recorded figure: `run_id`, `notebook`, `parameters` (a
+    struct with a field for each parameter of any of the notebooks: `.unnest("parameters")` makes
+    columns of them), `name`, `value` (null where no source reports it), `text` (what a reader is
+    shown), `unit`, `cells` (list of {workbook, cell}), `sources`, `formula`, `note`. Of runs with
+    the same notebook and parameters, made by several versions of code or data, the newest counts.
+
+    Raises OutputError for a folder in which no batch has ended.
+
+    Source: the runs' records.
+
+        kz.results("out/flow").filter(name="share_sent_to_court")
+    """
+    import polars as pl
+
+    if "://" not in str(folder) and not Path(folder).is_dir():
+        raise OutputError(f"there is no folder {folder}; name the one that a batch was run into")
+    try:
+        return pl.read_parquet(io.BytesIO(Outputs(folder).read(TABLE)))
+    except FileNotFoundError:
+        raise OutputError(
+            f"{folder} has no {TABLE}; run a batch into it, which writes it at its end"
+        ) from None
+
+
+class Kept:
+    """The records in a place, each read once."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        self._outputs = outputs
+        self._read: dict[str, tuple[str, Json | None]] = {}
+
+    def records(self, files: dict[str, str]) -> dict[str, Json]:
+        """Name of the file → record, of those files that are records; broken ones are left out."""
+        names = [name for name in files if _RECORD.fullmatch(name)]
+        new = [n for n in names if self._read.get(n, ("", None))[0] != files[n]]
+        with ThreadPoolExecutor(_READERS) as threads:
+            found = list(threads.map(self._record, new))
+        self._read |= {n: (files[n], one) for n, one in zip(new, found, strict=True)}
+        return {name: one for name in names if (one := self._read[name][1])}
+
+    def _record(self, name: str) -> Json | None:
+        from kzresearch.records import SCHEMA
+
+        try:
+            record = json.loads(self._outputs.read(name))
+            sound = record["schema"] == SCHEMA and name.endswith(f"-{record['run_id']}.json")
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        return record if sound else None
+
+
+def collect(outputs: Outputs, kept: Kept) -> None:
+    """Write the table and the index of all runs that are there.
+
+    Another batch may do the same at the same time: whoever writes last looks again, and writes
+    again where what is there has changed, so that what is left in the end holds all.
+    """
+    from kzresearch.publish.index import index_page
+
+    files = {n: tag for n, tag in outputs.files().items() if n not in {TABLE, INDEX}}
+    while True:
+        newest, older = _newest(kept.records(files).values())
+        outputs.write(TABLE, _table([one for one in newest if one["status"] == "completed"]))
+        outputs.write(INDEX, index_page(newest, set(files), older).encode())
+        now = {n: tag for n, tag in outputs.files().items() if n not in {TABLE, INDEX}}
+        if now == files:
+            return
+        files = now
+
+
+def _newest(records: Iterable[Json]) -> tuple[list[Json], list[Json]]:
+    """The newest record of each notebook with the same parameters, and the others."""
+    found: dict[str, Json] = {}
+    older = []
+    for one in sorted(records, key=lambda one: (one["ended"], one["run_id"])):
+        key = json.dumps([one["notebook"], one["parameters"]], sort_keys=True)
+        if key in found:
+            older.append(found[key])
+        found[key] = one
+    return list(found.values()), older
+
+
+def _table(records: list[Json]) -> bytes:
+    import polars as pl
+
+    types: dict[str, set[type]] = {}
+    for one in records:
+        for name, value in one["parameters"].items():
+            types.setdefault(name, set()).add(type(value))
+    kinds: dict[type, Any] = {str: pl.String, int: pl.Int64, float: pl.Float64, bool: pl.Boolean}
+    fields = {n: kinds[next(iter(t))] if len(t) == 1 else pl.String for n, t in types.items()}
+    fields = fields or {"none": pl.String}  # a struct has a field
+    cell = pl.Struct({"workbook": pl.String, "cell": pl.String})
+    schema: dict[str, Any] = {
+        "run_id": pl.String,
+        "notebook": pl.String,
+        "parameters": pl.Struct(fields),
+        "name": pl.String,
+        "value": pl.Float64,
+        "text": pl.String,
+        "unit": pl.String,
+        "cells": pl.List(cell),
+        "sources": pl.List(pl.String),
+        "formula": pl.String,
+        "note": pl.String,
+    }
+    rows = []
+    for one in sorted(records, key=lambda one: (one["notebook"], json.dumps(one["parameters"]))):
+        given = {
+            name: (str(value) if kind is pl.String and value is not None else value)
+            for name, kind in fields.items()
+            for value in [one["parameters"].get(name)]
+        }
+        of = {"run_id": one["run_id"], "notebook": one["notebook"], "parameters": given}
+        rows += [{**of, "name": name, **result} for name, result in one["results"].items()]
+    target = io.BytesIO()
+    pl.DataFrame(rows, schema=schema, orient="row").write_parquet(target)
+    return target.getvalue()

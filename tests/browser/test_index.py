@@ -1,0 +1,230 @@
+"""The index page in a real browser: its filter, its sorting, its citations, on any width."""
+
+import base64
+import hashlib
+import json
+import subprocess
+
+import pytest
+
+from kzresearch.publish.index import index_page
+from tests.browser.test_pages import FLAGS, shown_without_error
+from tests.conftest import tool
+from tests.publish.test_index import figure, made, names
+
+
+@pytest.fixture(scope="module")
+def forty():
+    """40 runs of one notebook, three of them failed, and one of another."""
+    records = []
+    for number in range(40):
+        failed = number in {3, 14, 25}
+        value = None if number % 7 == 0 else number * number * 11 % 3001
+        records.append(
+            made(
+                number,
+                parameters={"period": "2022-12", "region": f"KZ-{number % 20 + 10}", "article": "9"}
+                | {"year": number // 20 + 2020},
+                status="failed" if failed else "completed",
+                error={"cell": 7, "type": "KeyError", "message": "nothing <b>"} if failed else None,
+                results={}
+                if failed
+                else {"gross_caseload": figure(value), "gross_share": figure(number / 40, "share")},
+            )
+        )
+    records.append(made(99, "people"))
+    return index_page(records, names(records))
+
+
+def asked(page, questions, tmp_path, width=1200):
+    """What each of some expressions gives in the page, one after another, in a frame that wide.
+
+    The page allows no other script: the one that asks is let in by its checksum as well. What the
+    page fetched, what its policy refused and what it could not do is asked too.
+    """
+    script = f"""{{
+    const refused = [];
+    addEventListener("securitypolicyviolation", e => refused.push(e.violatedDirective));
+    addEventListener("error", e => refused.push(e.message));
+    const pause = () => new Promise(done => setTimeout(done, 300));
+    const rows = () => [...document.querySelectorAll("tbody tr")].filter(r => r.checkVisibility());
+    const type = (words) => {{
+      const box = document.querySelector("#filter input");
+      box.value = words; box.dispatchEvent(new Event("input")); return pause();
+    }};
+    const choose = (what) => {{
+      const box = document.querySelector("#filter select");
+      box.value = what; box.dispatchEvent(new Event("input")); return pause();
+    }};
+    const head = (name) => [...document.querySelectorAll("#case_flow ~ .runs th")]
+      .find(th => th.textContent.startsWith(name));
+    const column = (name) => [...document.querySelectorAll("#case_flow ~ .runs tbody tr")]
+      .map(row => row.cells[head(name).cellIndex].textContent);
+    const count = () => document.querySelector("#count").textContent;
+    (async () => {{
+      const answers = [{", ".join(f"async () => {{ {one} }}" for one in questions)}];
+      const given = [];
+      for (const answer of answers) given.push(await answer());
+      const fetched = performance.getEntriesByType("resource").map(one => one.name);
+      parent.postMessage(JSON.stringify({{given, fetched, refused}}), "*");
+    }})();
+    }}"""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    copy = page.replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
+    copy = copy.replace("</body>", f"<script>{script}</script></body>")
+    (tmp_path / "copy.html").write_text(copy, encoding="utf-8")
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f"<iframe src=copy.html style='width:{width}px;height:800px;border:0'></iframe><pre></pre>"
+        "<script>onmessage = e => { document.querySelector('pre').textContent = e.data }</script>",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [
+            tool("chromium"),
+            *FLAGS,
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--enable-logging=stderr",
+            "--log-level=0",
+            "--virtual-time-budget=20000",
+            "--dump-dom",
+            frame.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "CONSOLE" not in done.stderr, [x for x in done.stderr.splitlines() if "CONSOLE" in x]
+    answer = json.loads(done.stdout.split("<pre>")[1].split("</pre>")[0].replace("&amp;", "&"))
+    assert answer["fetched"] == []
+    assert answer["refused"] == []
+    return answer["given"]
+
+
+def test_filter_hides_runs_and_counts_those_left(forty, tmp_path):
+    left = "return [count(), rows().length];"
+    given = asked(
+        forty,
+        [
+            f"{left}",
+            f"await type('kz-1'); {left}",
+            f"await type('  KZ-12   2021 '); {left}",
+            "return [...document.querySelectorAll('h2')].map(h => h.checkVisibility());",
+            f"await type('article 9'); {left}",
+            f"await type('december people'); {left}",
+            f"await type('keyerror'); {left}",
+            f"await type('KeyError 000000000019'); {left}",
+            f"await type('gross'); {left}",
+            f"await type(''); await choose('failed'); {left}",
+            f"await choose('completed'); {left}",
+            f"await choose(''); {left}",
+            "return document.querySelector('#count').ariaLive;",
+        ],
+        tmp_path,
+    )
+    assert given == [
+        ["41 of 41 runs", 41],
+        ["20 of 41 runs", 20],
+        ["1 of 41 runs", 1],
+        [True, False],
+        ["40 of 41 runs", 40],
+        ["1 of 41 runs", 1],
+        ["3 of 41 runs", 3],
+        ["1 of 41 runs", 1],
+        ["0 of 41 runs", 0],
+        ["3 of 41 runs", 3],
+        ["38 of 41 runs", 38],
+        ["41 of 41 runs", 41],
+        "polite",
+    ]
+
+
+def test_sorting_is_numeric_stable_both_ways_and_puts_nothing_last(forty, tmp_path):
+    press = (
+        "head('{0}').querySelector('button').click(); return [head('{0}').ariaSort, column('{0}')];"
+    )
+    up, down, share, years, one_sorted = asked(
+        forty,
+        [
+            press.format("gross_caseload"),
+            press.format("gross_caseload"),
+            press.format("gross_share"),
+            press.format("year").replace("column('year')", "column('year'), column('gross_share')"),
+            "return document.querySelectorAll('[aria-sort]').length;",
+        ],
+        tmp_path,
+    )
+
+    def numbers(cells):
+        return [int(cell.replace(",", "")) for cell in cells if cell[:1].isdigit()]
+
+    assert up[0] == "ascending"
+    assert down[0] == "descending"
+    assert len(numbers(up[1])) == 32
+    assert numbers(up[1]) == sorted(numbers(up[1]))
+    assert numbers(down[1]) == sorted(numbers(up[1]), reverse=True)
+    for cells in (up[1], down[1]):
+        assert set(cells[32:]) == {"not reported", ""}
+    shares = [float(cell) for cell in share[1][:37]]
+    assert shares == sorted(shares)
+    assert years[1] == ["2020"] * 20 + ["2021"] * 20
+    within = [[float(x) for x in part if x] for part in (years[2][:20], years[2][20:])]
+    assert within == [sorted(part) for part in within]
+    assert one_sorted == 1
+
+
+def test_sorting_and_filter_work_together_and_by_keyboard(forty, tmp_path):
+    given = asked(
+        forty,
+        [
+            (
+                "await type('2021'); head('gross_caseload').querySelector('button').click();"
+                "return [count(), rows().length];"
+            ),
+            (
+                "const b = head('run id').querySelector('button'); b.focus();"
+                "return [document.activeElement === b, b.tabIndex];"
+            ),
+            (
+                "head('run id').querySelector('button').click();"
+                "return document.activeElement.textContent;"
+            ),
+        ],
+        tmp_path,
+    )
+    assert given == [["20 of 41 runs", 20], [True, 0], "run id"]
+
+
+def test_every_run_has_its_citation_at_hand(forty, tmp_path):
+    (given,) = asked(
+        forty,
+        [
+            (
+                "document.querySelectorAll('tbody tr')[4].querySelector('button').click();"
+                "const d = document.querySelector('dialog'); return [d.open, d.querySelector('p').textContent];"
+            )
+        ],
+        tmp_path,
+    )
+    assert given == [
+        True,
+        (
+            "kzresearch contributors. kzresearch, version 0.1.0, notebook case_flow (period 2022-12, "
+            "region KZ-12, article 9, year 2020, run 000000000002), 2026-01-02."
+        ),
+    ]
+
+
+@pytest.mark.parametrize("width", [320, 390, 1200])
+def test_the_page_is_never_wider_than_its_window(forty, width, tmp_path):
+    ((inner, scrolled),) = asked(
+        forty, ["return [innerWidth, document.documentElement.scrollWidth];"], tmp_path, width
+    )
+    assert inner == width
+    assert scrolled <= width
+
+
+def test_page_is_shown_without_an_error(forty, tmp_path):
+    page = tmp_path / "index.html"
+    page.write_text(forty, encoding="utf-8")
+    assert shown_without_error(page, tmp_path) > 30_000
