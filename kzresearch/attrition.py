@@ -165,8 +165,9 @@ def comparison(
         raise UnknownValueError(f"{article} is no article: only an article is compared with others")
     flow_of = {own: flows.flow_figures(period, region, own)}
     left_out = []
-    for row in comparable(others):
-        found, reason = _found(period, region, own, row)
+    rows = comparable(others)
+    for row in rows:
+        found, reason = _found(period, region, own, row, rows)
         if found:
             flow_of[row] = found
         if reason:
@@ -188,8 +189,10 @@ def comparable(compare: str) -> list[str]:
     return list(dict.fromkeys(rows))
 
 
-def _found(period: str, region: str, own: str, row: str) -> tuple[_Flow | None, str | None]:
-    """The flow of a row to set beside the article's, or why it is not, in a sentence."""
+def _found(
+    period: str, region: str, own: str, row: str, rows: list[str]
+) -> tuple[_Flow | None, str | None]:
+    """The flow of one of the rows to set beside the article's, or why it is not, in a sentence."""
     name = _name(row)
     if row == own:
         return None, f"No comparison of {name} with itself."
@@ -199,7 +202,7 @@ def _found(period: str, region: str, own: str, row: str) -> tuple[_Flow | None, 
             "military bodies file workbooks of their own, which are not held."
         )
     try:
-        found = flows.flow_figures(period, region, row)
+        found = flows.flow_figures(period, region, row, among=rows)
     except UnknownValueError:
         return None, f"No comparison with {name}: {period} reports nothing on it."
     if found[1]["pending"].value is None:
@@ -208,8 +211,8 @@ def _found(period: str, region: str, own: str, row: str) -> tuple[_Flow | None, 
 
 
 def _chapter(row: str) -> str | None:
-    names = codebook.row_names().filter(pl.col("row") == row)
-    return names["chapter"].item()
+    chapter: str | None = codebook.row_line(row)["chapter"]
+    return chapter
 
 
 def _name(row: str) -> str:
@@ -319,13 +322,13 @@ def double_counting_note(flow: pl.DataFrame) -> Markdown:
 def reopened_note(period: str, region: str, article: str | int) -> Markdown:
     """What the form itself has on cases taken up again, in a sentence."""
     row = datasets.row_of(article)
-    frame = datasets.load_form_1m(period, region, ["R1", "PRIL5", "PRIL6"], row=row)
-    lookup = figures.Lookup(frame)
+    lookup = figures.Lookup(datasets.load_form_1m(period, region, ["PRIL5", "PRIL6"], row=row))
+    _, steps = flows.flow_figures(period, region, row)
     wide = [
         lookup(section, row, "term_expired_or_reopened", flows.OFFENCES).value
         for section in ("PRIL5", "PRIL6")
     ]
-    narrow = lookup("R1", row, "term_expired", flows.OFFENCES).value
+    narrow = steps["term_expired"].value
     known = [value for value in wide if value is not None]
     if narrow is None or not known:
         return captions.markdown("*On cases taken up again this source has nothing.*")

@@ -30,7 +30,7 @@ def title(period: str, region: str) -> str:
 
 def row_name(row: str) -> str:
     """A row of the form in English: `Article 146. Torture`, `Chapter 3. Criminal offences …`."""
-    return str(codebook.row_names().row(by_predicate=pl.col("row") == row, named=True)["name"])
+    return str(codebook.row_line(row)["name"])
 
 
 def article_name(article: str | int) -> str:

@@ -2,6 +2,9 @@
 
 Every figure of Form 1-M comes in one long frame whatever its period and wherever it was reported;
 a filter value that the data does not have is an error. What a source does not report has no row.
+
+That the bundled tables keep their contracts is checked when they are built and by the tests, so that
+loading them only gives them their types.
 """
 
 from __future__ import annotations
@@ -107,7 +110,7 @@ def row_of(article: str | int) -> str:
     text = str(article)
     if text in ("total", "crimes", "misdemeanours") or ":" in text:
         return (_known("row", text, codebook.section("R1").rows["row"]) or [text])[0]
-    _known("article", article, _articles())
+    _known("article", article, articles())
     return f"article:{text}"
 
 
@@ -126,9 +129,19 @@ def check_reported(period: str, region: str | None, article: str | int) -> None:
         )
 
 
+def state(period: str) -> tuple[str, int, int] | None:
+    """What tells the file of a period's figures from another state of it; None where there is none.
+
+    For what keeps something read from it: where this changes, it must be read again.
+    """
+    path = data_dir() / "form_1m" / f"{period}.parquet"
+    found = path.stat() if path.is_file() else None
+    return found and (str(path), found.st_mtime_ns, found.st_size)
+
+
 def check_article(article: str | int) -> None:
     """Refuse what is no article of the Criminal Code in the form."""
-    _known("article", str(article), _articles())
+    _known("article", str(article), articles())
 
 
 def check_period(period: str) -> None:
@@ -136,7 +149,9 @@ def check_period(period: str) -> None:
     _known("period", period, coverage()["period"].unique().sort())
 
 
-def _articles() -> pl.Series:
+@cache
+def articles() -> pl.Series:
+    """The articles of the Criminal Code in the form (`146`, `188-1`), in its order."""
     names = codebook.row_names()
     return names.filter(pl.col("row") == "article:" + pl.col("article"))["article"]
 
@@ -149,7 +164,7 @@ def load_workbooks() -> dy.DataFrame[Workbooks]:
 
     Source: the workbooks' own metadata, as read by `read_form_1m`.
     """
-    return Workbooks.validate(pl.read_csv(data_dir() / "workbooks.csv", infer_schema=False))
+    return Workbooks.cast(pl.read_csv(data_dir() / "workbooks.csv", infer_schema=False))
 
 
 @cache
@@ -171,7 +186,7 @@ def load_freedom_in_the_world() -> dy.DataFrame[FreedomInTheWorld]:
     frame = pl.read_csv(file, infer_schema=False).with_columns(
         pl.col(name).cast(dtype) for name, dtype in types.items()
     )
-    return FreedomInTheWorld.validate(frame)
+    return FreedomInTheWorld.cast(frame)
 
 
 @cache
@@ -185,7 +200,7 @@ def load_population() -> dy.DataFrame[Population]:
 
     Source: Bureau of National Statistics (`population_2000_2023`, `population_2023_revised`).
     """
-    return Population.validate(pl.read_parquet(data_dir() / "population.parquet"))
+    return Population.cast(pl.read_parquet(data_dir() / "population.parquet"))
 
 
 @cache
@@ -200,7 +215,7 @@ def load_published() -> dy.DataFrame[Published]:
     frame = pl.read_csv(data_dir() / "published.csv", infer_schema=False).with_columns(
         pl.col("period_start", "period_end").str.to_date(), pl.col("value").cast(pl.Float64)
     )
-    return Published.validate(frame)
+    return Published.cast(frame)
 
 
 @cache
@@ -213,7 +228,7 @@ def load_torture_indices() -> dy.DataFrame[TortureIndices]:
 
     Source: `vdem_v14`, `hrmi_cpr_v5_1` in `load_sources()`; the V-Dem figures are under CC BY-SA 4.0.
     """
-    return TortureIndices.validate(pl.read_parquet(data_dir() / "torture_indices.parquet"))
+    return TortureIndices.cast(pl.read_parquet(data_dir() / "torture_indices.parquet"))
 
 
 @cache
@@ -255,7 +270,7 @@ def _regions_named(text: str) -> list[str]:
 
 
 def _rows(article: Filter, row: Filter) -> list[str] | None:
-    by_article = _known("article", article, _articles())
+    by_article = _known("article", article, articles())
     by_row = _known("row", row, codebook.row_names()["row"])
     if by_article is None:
         return by_row
@@ -272,7 +287,7 @@ def _check_combination(
         if asked is None:
             continue
         held = codebook.held(table, sections)
-        if not held.is_empty() and not set(asked) & (set(held) | codebook.only_reported()):
+        if len(held) and codebook.only_reported().isdisjoint(asked) and set(asked).isdisjoint(held):
             found = unknown_value(f"{what} of section {', '.join(sections)}:", asked[0], list(held))
             raise found
 

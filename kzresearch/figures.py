@@ -152,6 +152,10 @@ class Lookup:
                 f"several figures for {', '.join(twice)}: filter by period, region and source"
             )
 
+    def __contains__(self, place: tuple[str, str, str]) -> bool:
+        """Whether there is a figure of that section, row and measure."""
+        return place in self._lines
+
     def __call__(self, section: str, row: str, measure: str, unit: str) -> Figure:
         """The figure of a section, row and measure."""
         line = self._lines.get((section, row, measure))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -15,6 +16,7 @@ from kzresearch.rates import UNDEFINED, Interval, proportion
 from kzresearch.regions import COUNTRY
 
 OFFENCES = "offences"
+SECTIONS = ("R1", "R1-1")
 SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("step", "label", "kind", "part_of"), pl.String),
     **dict.fromkeys(("count", "share", "lower", "upper"), pl.Float64),
@@ -151,17 +153,22 @@ def case_flow(
 
 
 def flow_figures(
-    period: str, region: str = COUNTRY, article: str | int = "146", *, cohort: bool = False
+    period: str,
+    region: str = COUNTRY,
+    article: str | int = "146",
+    *,
+    cohort: bool = False,
+    among: Sequence[str] = (),
 ) -> tuple[dict[str, tuple[str, Figure]], dict[str, Figure]]:
-    """`case_flow` as figures: the bases by name, each with its label, and the steps by name."""
+    """`case_flow` as figures: the bases by name, each with its label, and the steps by name.
+
+    `among` names rows, this one too, whose flows are asked for one after another: all are read at once.
+    """
     section = "R1-1" if cohort else "R1"
     row = datasets.row_of(article)
-    frame = datasets.load_form_1m(period, region, ["R1", "R1-1"], row=row)
-    if "registered" not in frame["measure"]:
+    lookup = _read(datasets.state(period), period, region, tuple(among) or (row,))
+    if not any((where, row, "registered") in lookup for where in SECTIONS):
         datasets.check_reported(period, region, row)
-    if frame["source"].n_unique() > 1:
-        frame = frame.filter(pl.col("source") == FORM_1M)
-    lookup = figures.Lookup(frame)
 
     def found(measure: str, where: str = section) -> Figure:
         return lookup(where, row, measure, OFFENCES)
@@ -180,6 +187,16 @@ def flow_figures(
     label, gross = bases["gross_caseload"]
     bases["gross_caseload"] = label, _checked(gross, [steps[one.name] for one in OUTCOMES])
     return bases, steps
+
+
+@lru_cache(maxsize=8)
+def _read(_state: object, period: str, region: str, rows: tuple[str, ...]) -> figures.Lookup:
+    """What is reported on the rows; kept, for a notebook asks for one article again and again."""
+    frame = datasets.load_form_1m(period, region, SECTIONS, row=rows)
+    if frame["source"].n_unique() > 1:
+        alone = pl.col("source").n_unique().over("row") == 1
+        frame = frame.filter(alone | (pl.col("source") == FORM_1M))
+    return figures.Lookup(frame)
 
 
 def labelled_figures(

@@ -29,7 +29,7 @@ def load_regions() -> dy.DataFrame[Regions]:
     frame = pl.read_csv(data_dir() / "transcribed" / "regions.csv", infer_schema=False)
     dates = pl.col("valid_from", "valid_to").str.to_date()
     tiles = pl.col("tile_row", "tile_column").cast(pl.Int64)
-    return Regions.validate(frame.with_columns(dates, tiles))
+    return Regions.cast(frame.with_columns(dates, tiles))
 
 
 @cache

@@ -64,8 +64,10 @@ class PeriodReport:
     @cached_property
     def frame(self) -> pl.DataFrame:
         """The figures of the form that the report draws on, as `load_form_1m` gives them."""
-        sections = list(dict.fromkeys(section for section, _, _ in PLACES.values()))
-        frame = datasets.load_form_1m(self.period, self.region, sections)
+        sections, _, measures = (
+            list(dict.fromkeys(of)) for of in zip(*PLACES.values(), strict=True)
+        )
+        frame = datasets.load_form_1m(self.period, self.region, sections, measure=measures)
         if frame["source"].n_unique() > 1:
             # The workbooks' own figures go before a publication's about them.
             frame = frame.filter(pl.col("source") == FORM_1M)

@@ -1,12 +1,19 @@
 """The charts' data and words: what is drawn, how many marks, which sentence where nothing is."""
 
+import altair as alt
 import polars as pl
 import pytest
 import vl_convert
+from altair.utils.schemapi import SchemaValidationError
 from IPython.display import Markdown
 
 import kzresearch as kz
 from kzresearch import attrition
+from kzresearch.boundaries import Boundaries
+from kzresearch.charts.theme import Layers, layer, quantity
+from kzresearch.geography import regional_report
+from kzresearch.peers import INDICES, among_peers
+from kzresearch.publications import trend
 
 
 def rows(chart) -> list[dict]:
@@ -136,3 +143,57 @@ def test_intervals_of_several_kinds_have_a_shape_each():
 def test_intervals_without_an_estimate_are_a_sentence():
     none = kz.charts.intervals(estimates().tail(1), "Shares", "share", "Source")
     assert none.data == "*Shares: nothing to draw, no figure is reported.*"
+
+
+def every_chart() -> dict[str, list]:
+    """Charts of every kind, with and without what they may have, by the function that drew them."""
+    charts, regions, peers = (
+        kz.charts,
+        regional_report("2022-12", "146"),
+        among_peers("Kazakhstan", 2021),
+    )
+    several = estimates().with_columns(kind=pl.Series(["x", "y", "x"]))
+    shapes = [{"type": "Polygon", "arcs": [], "properties": {"iso": "KZ-75", "type": "city"}}]
+    topology = {"type": "Topology", "arcs": [], "objects": {"r": {"geometries": shapes}}}
+    outlines = Boundaries(topology, "r", "whom to credit")
+    names = {"registered": "registered", "terminated_rehabilitating": "terminated"}
+    registered = trend("registered")
+    counts = pl.DataFrame({"label": ["a", "b"], "value": [3.0, None]})
+    maps = regions.places("rate")
+    return {
+        "bars": [charts.bars(counts, "T", "offences", "S")],
+        "cases": [charts.cases(split([5, 2], of_year), "T", "S") for of_year in (None, [3, 2])],
+        "freedom": [charts.freedom(kz.load_freedom_in_the_world(), [2022], "T", "S")],
+        "funnel": [charts.funnel(regions.funnel_of_rates(), "T", "persons", "rate", "S")],
+        "intervals": [charts.intervals(one, "T", "share", "S") for one in (estimates(), several)],
+        "lines": [peers.chart(name) for name in INDICES],
+        "pairs": [charts.pairs(regions.counts, names, "T", "offences", "S")],
+        "region_map": [charts.region_map(maps, "T", "rate", "S", of) for of in (None, outlines)],
+        "timeline": [charts.timeline(registered.drawn(), "T", "S", registered.marked)],
+    }
+
+
+def test_charts_of_every_kind_are_valid():
+    """No page checks this: charts are drawn and shown without Altair's validation."""
+    found = every_chart()
+    assert found.keys() == set(kz.charts.__all__) - {"MIME"}
+    for name, drawn in found.items():
+        for chart in drawn:
+            spec = chart.to_dict()  # validates all of it
+            (shown,) = (value for key, value in chart._repr_mimebundle_().items() if "json" in key)
+            assert {**shown, "$schema": spec["$schema"]} == spec, name
+
+
+def test_what_is_not_valid_is_found_by_altair_and_not_by_showing_it():
+    rows = pl.DataFrame({"x": [1]})
+    broken = Layers(layer=[layer(rows, "point", {"x": quantity("x", scale={"zero": "perhaps"})})])
+    with pytest.raises(SchemaValidationError, match="perhaps"):
+        broken.to_dict()
+    assert broken._repr_mimebundle_()
+
+
+def test_charts_of_others_are_validated_as_ever():
+    every_chart()
+    with pytest.raises(SchemaValidationError, match="perhaps"):
+        alt.Scale(zero="perhaps")
+    assert alt.layer(alt.Chart().mark_point())._repr_mimebundle_.__module__.startswith("altair")

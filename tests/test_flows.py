@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import kzresearch as kz
-from kzresearch import datasets
+from kzresearch import attrition, datasets, flows
 from kzresearch.form_1m import codebook
 
 
@@ -150,6 +150,7 @@ def test_more_cases_out_than_in_are_said_and_not_drawn(monkeypatch):
         return frame.with_columns(value=more.otherwise("value"))
 
     monkeypatch.setattr(datasets, "load_form_1m", broken)
+    monkeypatch.setattr(flows, "_read", flows._read.__wrapped__)
     flow = kz.case_flow("2022-12", "KZ-75")
     (pending,) = flow.filter(step="pending").to_dicts()
     assert pending["count"] is pending["share"] is None
@@ -157,3 +158,34 @@ def test_more_cases_out_than_in_are_said_and_not_drawn(monkeypatch):
     note = flow.filter(step="gross_caseload")["note"].item()
     assert note == "the source differs: 183 more left the caseload than it held"
     assert flow.filter(step="interrupted")["share"].item() is None
+
+
+def test_figures_are_read_once_and_again_where_the_file_changed(monkeypatch):
+    load, asked = datasets.load_form_1m, []
+
+    def noted(*args, **filters):
+        asked.append(filters["row"])
+        return load(*args, **filters)
+
+    monkeypatch.setattr(datasets, "load_form_1m", noted)
+    flows._read.cache_clear()
+    kz.case_flow("2022-12", "KZ-75")
+    kz.case_flow("2022-12", "KZ-75", cohort=True)
+    attrition.comparison("2022-12", "KZ-75")
+    assert asked == [("article:146",), ("article:362", "article:120", "total")]
+    changed = ("another state of the file", 0, 0)
+    monkeypatch.setattr(datasets, "state", lambda _: changed)
+    kz.case_flow("2022-12", "KZ-75")
+    assert asked[2:] == [("article:146",)]
+
+
+def test_state_of_a_file_is_another_where_it_changed(monkeypatch, tmp_path):
+    assert datasets.state("2022-12") == datasets.state("2022-12") != datasets.state("2021-02")
+    monkeypatch.setattr(datasets, "data_dir", lambda: tmp_path)
+    assert datasets.state("2022-12") is None
+    (tmp_path / "form_1m").mkdir()
+    file = tmp_path / "form_1m" / "2022-12.parquet"
+    file.write_bytes(b"a")
+    before = datasets.state("2022-12")
+    file.write_bytes(b"ab")
+    assert datasets.state("2022-12") != before

@@ -10,7 +10,19 @@ import altair as alt
 import polars as pl
 from IPython.display import Markdown
 
-from kzresearch.charts.theme import ACCENT, MARK, PALE, WIDTH, heading
+from kzresearch.charts.theme import (
+    ACCENT,
+    MARK,
+    PALE,
+    WIDTH,
+    Channels,
+    Layers,
+    drawn,
+    heading,
+    layer,
+    nominal,
+    quantity,
+)
 from kzresearch.figures import number, percent
 
 MOST = 2000
@@ -39,9 +51,8 @@ class _Group(NamedTuple):
         return self.top + (self.height - height) / 2, height
 
 
-def cases(
-    frame: pl.DataFrame, title: str, source: str
-) -> alt.LayerChart | alt.FacetChart | Markdown:
+@drawn
+def cases(frame: pl.DataFrame, title: str, source: str) -> Layers | Markdown:
     """Where the cases came from and where they went: one mark for each case.
 
     `frame` is that of `flows.origins`: `label`, `count`, `share` (of 1), and `of_year` and
@@ -66,14 +77,17 @@ def cases(
     below = [line for text in [*below, _scale(per)] for line in textwrap.wrap(text, 110)]
     bottom = groups[-1].top + groups[-1].height + GAP
     height = bottom + LINE * len(below)
-    x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, WIDTH]))
-    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[height, 0], nice=False))
+    at: Channels = {
+        "x": quantity("x", axis=None, scale={"domain": [0, WIDTH]}),
+        "y": quantity("y", axis=None, scale={"domain": [height, 0], "nice": False}),
+    }
     layers = [
-        _bands(groups, origins, bottom, x, y),
-        *_marks(groups, origins, x, y),
-        *_words(groups, origins, bottom, below, x, y),
+        _bands(groups, origins, bottom, at),
+        *_marks(groups, origins, at),
+        *_words(groups, origins, bottom, below, at),
     ]
-    return alt.layer(*layers).properties(
+    return Layers(
+        layer=layers,
         width=WIDTH,
         height=height,
         title=heading(title, source),
@@ -111,9 +125,7 @@ def _groups(frame: pl.DataFrame, origins: list[str], per: int) -> list[_Group]:
     return found
 
 
-def _bands(
-    groups: list[_Group], origins: list[str], bottom: float, x: alt.X, y: alt.Y
-) -> alt.LayerChart | alt.FacetChart:
+def _bands(groups: list[_Group], origins: list[str], bottom: float, at: Channels) -> Layers:
     """What flows from the bars on the left to each block of marks."""
     places = _places(groups, origins, bottom)
     points = []
@@ -141,11 +153,14 @@ def _bands(
         last, thickness = places[origin, len(groups) - 1]
         colour = COLOURS[origin]
         bars.append({"x": BAR, "right": BANDS, "y": first, "end": last + thickness, "c": colour})
-    area = alt.Chart(pl.DataFrame(points)).mark_area(color=PALE, opacity=0.75, tooltip=None)
-    bar = alt.Chart(pl.DataFrame(bars)).mark_rect(tooltip=None)
-    return alt.layer(
-        area.encode(x=x, y=y, y2="end:Q", detail="band:N"),
-        bar.encode(x=x, x2="right:Q", y=y, y2="end:Q", color=alt.Color("c:N", scale=None)),
+    end, right = {"y2": {"field": "end"}}, {"x2": {"field": "right"}}
+    band, colours = {"detail": nominal("band")}, {"color": nominal("c", scale=None)}
+    look: dict[str, Any] = {"color": PALE, "opacity": 0.75, "tooltip": None}
+    return Layers(
+        layer=[
+            layer(pl.DataFrame(points), "area", at | end | band, **look),
+            layer(pl.DataFrame(bars), "rect", at | end | right | colours, tooltip=None),
+        ]
     )
 
 
@@ -166,32 +181,30 @@ def _places(
     return found
 
 
-def _marks(groups: list[_Group], origins: list[str], x: alt.X, y: alt.Y) -> list[alt.Chart]:
+def _marks(groups: list[_Group], origins: list[str], at: Channels) -> list[alt.Chart]:
     layers = []
     for origin in origins:
         points = []
         for group in groups:
             top, _ = group.block
             before = group.marks["of_year"] if origin == "carried_over" else 0
+            went = group.words.replace("\n", " ")
+            came = f"{ORIGINS[origin]}: {number(group.parts[origin])}"
             points += [
-                {
-                    "x": round(MARKS + (place % COLUMNS + 0.5) * PITCH, 2),
-                    "y": round(top + (place // COLUMNS + 0.5) * PITCH, 2),
-                    "went": " ".join(group.words.split("\n")),
-                    "came": f"{ORIGINS[origin]}: {number(group.parts[origin])}",
-                }
+                (
+                    round(MARKS + (place % COLUMNS + 0.5) * PITCH, 2),
+                    round(top + (place // COLUMNS + 0.5) * PITCH, 2),
+                    went,
+                    came,
+                )
                 for place in range(before, before + group.marks[origin])
             ]
-        tooltip = [alt.Tooltip("went:N", title=" ")]
-        if len(origins) > 1:
-            tooltip.append(alt.Tooltip("came:N", title=" "))
-        colour, filled = COLOURS[origin], origin == "of_year"
-        chart = alt.Chart(pl.DataFrame(points, schema=["x", "y", "went", "came"], orient="row"))
-        layers.append(
-            chart.mark_point(
-                size=21 if filled else 15, color=colour, filled=filled, strokeWidth=1.3, opacity=1
-            ).encode(x=x, y=y, tooltip=tooltip)
-        )
+        tooltip = [nominal(name, title=" ") for name in ("went", "came")[: len(origins)]]
+        rows = pl.DataFrame(points, schema=["x", "y", "went", "came"], orient="row")
+        filled = origin == "of_year"
+        look: dict[str, Any] = {"strokeWidth": 1.3, "opacity": 1, "filled": filled}
+        look |= {"color": COLOURS[origin], "size": 21 if filled else 15}
+        layers.append(layer(rows, "point", at | {"tooltip": tooltip}, **look))
     return layers
 
 
@@ -200,8 +213,7 @@ def _words(
     origins: list[str],
     bottom: float,
     below: list[str],
-    x: alt.X,
-    y: alt.Y,
+    at: Channels,
 ) -> list[alt.Chart]:
     places = _places(groups, origins, bottom)
     left = []
@@ -215,17 +227,14 @@ def _words(
     right = [(group.top + group.height / 2, group.words) for group in groups]
     last_lines = [(bottom + LINE * (index + 0.5), text) for index, text in enumerate(below)]
 
-    def texts(at: float, found: list[tuple[float, str]], **how: Any) -> alt.Chart:
+    def texts(x: float, found: list[tuple[float, str]], **how: Any) -> alt.Chart:
         # several lines hang from the first, whose middle is at y
         lines = [
-            {"x": at, "y": middle - text.count("\n") * LINE / 2, "text": text}
+            {"x": x, "y": middle - text.count("\n") * LINE / 2, "text": text}
             for middle, text in found
         ]
-        return (
-            alt.Chart(pl.DataFrame(lines))
-            .mark_text(baseline="middle", lineBreak="\n", lineHeight=LINE, tooltip=None, **how)
-            .encode(x=x, y=y, text="text:N")
-        )
+        how |= {"baseline": "middle", "lineBreak": "\n", "lineHeight": LINE, "tooltip": None}
+        return layer(pl.DataFrame(lines), "text", at | {"text": nominal("text")}, **how)
 
     return [
         texts(BAR - 8, left, align="right"),

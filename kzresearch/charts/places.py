@@ -9,7 +9,19 @@ import altair as alt
 import polars as pl
 from IPython.display import Markdown
 
-from kzresearch.charts.theme import ACCENT, BAR, INK, MARK, PALE, QUIET, SHAPES, WIDTH, heading
+from kzresearch.charts.theme import (
+    ACCENT,
+    BAR,
+    INK,
+    MARK,
+    PALE,
+    QUIET,
+    SHAPES,
+    WIDTH,
+    Layers,
+    drawn,
+    heading,
+)
 from kzresearch.figures import NOT_REPORTED, number
 from kzresearch.funnels import ZONES, Funnel
 
@@ -35,13 +47,14 @@ KAZAKHSTAN: dict[str, Any] = {
 }
 
 
+@drawn
 def region_map(
     frame: pl.DataFrame,
     title: str,
     unit: str,
     source: str,
     boundaries: Boundaries | None = None,
-) -> alt.LayerChart | alt.FacetChart:
+) -> Layers:
     """A map of regions, each with its number, shaded by class.
 
     Columns `region`, `label`, `value` (in `unit`; null: not reported), `shown` (what is written of
@@ -95,9 +108,7 @@ def _classed(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _tiles(
-    known: pl.DataFrame, colour: alt.Color, tooltip: list[alt.Tooltip]
-) -> alt.LayerChart | alt.FacetChart:
+def _tiles(known: pl.DataFrame, colour: alt.Color, tooltip: list[alt.Tooltip]) -> Layers:
     base = alt.Chart(
         known.with_columns(lines=pl.col("label").str.replace(" with ", "\n+ "))
     ).encode(
@@ -107,16 +118,18 @@ def _tiles(
     )
     ink = alt.Color("ink:N", scale=None)
     words = base.mark_text(dy=-16, fontSize=11, lineBreak="\n", lineHeight=12)
-    return alt.layer(
+    numbers = base.mark_text(dy=17, fontSize=16, fontWeight="bold")
+    layers = [
         base.mark_rect(stroke=QUIET, strokeWidth=1).encode(color=colour),
-        words.encode(text="lines:N", color=ink),
-        base.mark_text(dy=17, fontSize=16, fontWeight="bold").encode(text="shown:N", color=ink),
-    ).properties(height=TILE * max(known["tile_row"].to_list()))
+        words.encode(text=alt.Text("lines:N"), color=ink),
+        numbers.encode(text=alt.Text("shown:N"), color=ink),
+    ]
+    return Layers(layer=layers).properties(height=TILE * max(known["tile_row"].to_list()))
 
 
 def _outlines(
     known: pl.DataFrame, boundaries: Boundaries, colour: alt.Color, tooltip: list[alt.Tooltip]
-) -> alt.LayerChart | alt.FacetChart:
+) -> Layers:
     shapes = alt.Data(
         values=boundaries.topology,
         format=alt.TopoDataFormat(type="topojson", feature=boundaries.feature),
@@ -127,7 +140,7 @@ def _outlines(
     )
     middle = base.transform_calculate(
         place="geoCentroid(null, datum)", east="datum.place[0]", north="datum.place[1]"
-    ).encode(longitude="east:Q", latitude="north:Q", tooltip=tooltip)
+    ).encode(longitude=alt.Longitude("east:Q"), latitude=alt.Latitude("north:Q"), tooltip=tooltip)
     city = middle.transform_filter("datum.properties.type == 'city'")
     layers = [
         base.mark_geoshape(stroke=QUIET, strokeWidth=0.8).encode(color=colour, tooltip=tooltip),
@@ -146,13 +159,15 @@ def _outlines(
             "dy": alt.expr(f"{dy} + {down}"),
         }
         halo = middle.mark_text(stroke="white", strokeWidth=3.5, strokeJoin="round", **font)
-        layers += [halo.encode(text=field), middle.mark_text(**font).encode(text=field)]
-    return alt.layer(*layers).project(**KAZAKHSTAN).properties(height=400)
+        text = alt.Text(field)
+        layers += [halo.encode(text=text), middle.mark_text(**font).encode(text=text)]
+    return Layers(layer=layers).project(**KAZAKHSTAN).properties(height=400)
 
 
+@drawn
 def pairs(
     frame: pl.DataFrame, names: dict[str, str], title: str, unit: str, source: str
-) -> alt.LayerChart | alt.FacetChart | Markdown:
+) -> Layers | Markdown:
     """Two bars for each row, in the frame's order, each with its number, nought too.
 
     `names` gives the frame's two columns (in `unit`) and their words; `label` names the rows.
@@ -177,7 +192,11 @@ def pairs(
             axis=alt.Axis(ticks=False, domain=False, labelPadding=6),
         ),
         yOffset=alt.YOffset("kind:N", sort=kinds),
-        tooltip=["label:N", "kind:N", alt.Tooltip("shown:N", title=unit)],
+        tooltip=[
+            alt.Tooltip("label:N"),
+            alt.Tooltip("kind:N"),
+            alt.Tooltip("shown:N", title=unit),
+        ],
     )
     colour = alt.Color("kind:N", legend=legend, scale=alt.Scale(domain=kinds, range=[MARK, PALE]))
     said = "; ".join(
@@ -185,10 +204,11 @@ def pairs(
         + ", ".join(f"{number(value)} {kind}" for kind, value in zip(kinds, of, strict=True))
         for label, *of in frame.select("label", *names).iter_rows()
     )
-    return alt.layer(
+    layers = [
         base.mark_bar(stroke=MARK, strokeWidth=0.6).encode(color=colour),
-        base.mark_text(align="left", dx=4, fontSize=10).encode(text="shown:N"),
-    ).properties(
+        base.mark_text(align="left", dx=4, fontSize=10).encode(text=alt.Text("shown:N")),
+    ]
+    return Layers(layer=layers).properties(
         width=WIDTH,
         height=alt.Step(BAR * 0.55),
         title=heading(title, source),
@@ -196,9 +216,10 @@ def pairs(
     )
 
 
+@drawn
 def funnel(
     plot: Funnel, title: str, size: str, unit: str, source: str, *, axis_format: str = ",.3~g"
-) -> alt.LayerChart | alt.FacetChart | Markdown:
+) -> Layers | Markdown:
     """A funnel plot: a point for each region, the pooled value, and the limits around it.
 
     `size` and `unit` name the axes. Points beyond the limits have another shape and their name.
@@ -234,7 +255,7 @@ def funnel(
     curves = alt.Chart(lines).encode(
         x=x,
         y=y,
-        detail="variable:N",
+        detail=alt.Detail("variable:N"),
         strokeDash=alt.StrokeDash("limit:N", legend=top, scale=dashes),
     )
     centre = alt.Chart(pl.DataFrame({"value": [plot.centre]})).encode(y=y)
@@ -250,16 +271,17 @@ def funnel(
     names = [
         base.transform_filter(alt.datum.side == side)
         .mark_text(align=align, dx=dx, dy=dy, fontSize=11)
-        .encode(text="label:N")
+        .encode(text=alt.Text("label:N"))
         for side, (align, dx, dy) in SIDES.items()
     ]
     said = "; ".join(": ".join(line) for line in points.select("label", "shown", "zone").rows())
-    return alt.layer(
+    layers = [
         curves.mark_line(color=QUIET, strokeWidth=1.2),
         centre.mark_rule(color=QUIET, strokeWidth=1),
         marks,
         *names,
-    ).properties(
+    ]
+    return Layers(layer=layers).properties(
         width=WIDTH,
         height=FUNNEL,
         title=heading(title, source),

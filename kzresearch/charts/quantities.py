@@ -6,13 +6,25 @@ import altair as alt
 import polars as pl
 from IPython.display import Markdown
 
-from kzresearch.charts.theme import BAR, KINDS, SHAPES, WIDTH, heading, wrapped
+from kzresearch.charts.theme import (
+    BAR,
+    KINDS,
+    SHAPES,
+    WIDTH,
+    Channels,
+    Layers,
+    drawn,
+    heading,
+    layer,
+    nominal,
+    quantity,
+    wrapped,
+)
 from kzresearch.figures import number
 
 
-def bars(
-    frame: pl.DataFrame, title: str, unit: str, source: str
-) -> alt.LayerChart | alt.FacetChart | Markdown:
+@drawn
+def bars(frame: pl.DataFrame, title: str, unit: str, source: str) -> Layers | Markdown:
     """Horizontal bars in the frame's order, each with its number: columns `label`, `value`.
 
     `unit` names the axis, `source` stands below the title. Rows without a value are left out; where
@@ -29,28 +41,28 @@ def bars(
     )
     described = "; ".join(f"{label}: {shown}" for label, _, _, shown in known.iter_rows())
     twowrapped = known["lines"].str.contains("\n", literal=True).any()
-    axis = alt.Axis(ticks=False, domain=False, labelExpr="split(datum.label, '\\n')")
-    base = alt.Chart(known).encode(
-        x=alt.X("value:Q", title=unit, axis=alt.Axis(tickCount=5, format=",d", tickMinStep=1)),
-        y=alt.Y("lines:N", sort=None, title=None, axis=axis),
-        tooltip=[alt.Tooltip("label:N", title=" "), alt.Tooltip("shown:N", title=unit)],
-    )
-    text = base.mark_text(align="left", dx=5).encode(text="shown:N")
-    return (
-        alt.layer(base.mark_bar(), text)
-        .properties(
-            width=WIDTH,
-            height=alt.Step(BAR * (1.4 if twowrapped else 1)),
-            title=heading(title, source),
-            description=f"Bar chart. {title}. In {unit}: {described}.",
-        )
-        .configure_scale(bandPaddingInner=0.3)
+    counts = {"format": ",d", "tickCount": 5, "tickMinStep": 1}
+    labels = {"domain": False, "labelExpr": "split(datum.label, '\\n')", "ticks": False}
+    both: Channels = {
+        "x": quantity("value", axis=counts, title=unit),
+        "y": nominal("lines", axis=labels, sort=None, title=None),
+        "tooltip": [nominal("label", title=" "), nominal("shown", title=unit)],
+    }
+    written = both | {"text": nominal("shown")}
+    return Layers(
+        layer=[layer(known, "bar", both), layer(known, "text", written, align="left", dx=5)],
+        width=WIDTH,
+        height=alt.Step(BAR * (1.4 if twowrapped else 1)),
+        title=heading(title, source),
+        description=f"Bar chart. {title}. In {unit}: {described}.",
+        config={"scale": {"bandPaddingInner": 0.3}},
     )
 
 
+@drawn
 def intervals(
     frame: pl.DataFrame, title: str, unit: str, source: str, *, axis_format: str = ",.3~g"
-) -> alt.LayerChart | alt.FacetChart | Markdown:
+) -> Layers | Markdown:
     """Estimates with their intervals, one line each in the frame's order.
 
     Columns `label`, `estimate`, `lower`, `upper` (in the `unit` of the axis), and `kind` where a
@@ -64,41 +76,37 @@ def intervals(
     if known.is_empty():
         return Markdown(f"*{title}: nothing to draw, no figure is reported.*")
     kinds = known["kind"].unique(maintain_order=True).to_list() if "kind" in known.columns else []
-    axis = alt.Axis(tickCount=6, format=axis_format)
-    base = alt.Chart(known).encode(
-        y=alt.Y(
-            "lines:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(
-                ticks=False, domain=False, grid=True, labelExpr="split(datum.label, '\\n')"
-            ),
-        ),
-        tooltip=[
-            alt.Tooltip("label:N", title=" "),
-            *([alt.Tooltip("kind:N", title=" ")] if kinds else []),
-            *(
-                alt.Tooltip(f"{name}:Q", format=axis_format.replace(".0", ".1"))
-                for name in ("estimate", "lower", "upper")
-            ),
+    labels = {
+        "domain": False,
+        "grid": True,
+        "labelExpr": "split(datum.label, '\\n')",
+        "ticks": False,
+    }
+    shown = axis_format.replace(".0", ".1")
+    both: Channels = {
+        "y": nominal("lines", axis=labels, sort=None, title=None),
+        "tooltip": [
+            *(nominal(name, title=" ") for name in (["label", "kind"] if kinds else ["label"])),
+            *(quantity(name, format=shown) for name in ("estimate", "lower", "upper")),
         ],
-    )
+    }
+    shape = {}
     if kinds:
-        legend = alt.Legend(title=None, orient="top", direction="horizontal", labelLimit=400)
-        base = base.encode(
-            yOffset=alt.YOffset("kind:N", sort=kinds),
-            color=alt.Color("kind:N", legend=legend).scale(domain=kinds, range=KINDS[: len(kinds)]),
-        )
-    x = alt.X("estimate:Q", title=unit, axis=axis, scale=alt.Scale(zero=True))
-    spans = base.transform_filter("isValid(datum.lower) && isValid(datum.upper)")
-    points = base.mark_point(opacity=1, size=70).encode(x=x)
-    if kinds:
-        shapes = alt.Scale(domain=kinds, range=SHAPES[: len(kinds)])
-        points = points.encode(shape=alt.Shape("kind:N", legend=legend, scale=shapes))
-    return alt.layer(
-        spans.mark_rule().encode(x=alt.X("lower:Q", title=unit), x2="upper:Q"),
-        points,
-    ).properties(
+        legend = {"direction": "horizontal", "labelLimit": 400, "orient": "top", "title": None}
+        colours = {"domain": kinds, "range": KINDS[: len(kinds)]}
+        shapes = {"domain": kinds, "range": SHAPES[: len(kinds)]}
+        both["yOffset"] = nominal("kind", sort=kinds)
+        both["color"] = nominal("kind", legend=legend, scale=colours)
+        shape = {"shape": nominal("kind", legend=legend, scale=shapes)}
+    span = {"x": quantity("lower", title=unit), "x2": {"field": "upper"}}
+    axis = {"format": axis_format, "tickCount": 6}
+    at = {"x": quantity("estimate", axis=axis, scale={"zero": True}, title=unit)}
+    rules = layer(known, "rule", both | span)
+    return Layers(
+        layer=[
+            rules.transform_filter("isValid(datum.lower) && isValid(datum.upper)"),
+            layer(known, "point", both | at | shape, opacity=1, size=70),
+        ],
         width=WIDTH,
         height=alt.Step(BAR * (0.75 if kinds else 1)),
         title=heading(title, source),

@@ -11,7 +11,17 @@ import altair as alt
 import polars as pl
 from IPython.display import Markdown
 
-from kzresearch.charts.theme import ACCENT, MARK, QUIET, SHAPES, WIDTH, heading
+from kzresearch.charts.theme import (
+    ACCENT,
+    MARK,
+    QUIET,
+    SHAPES,
+    WIDTH,
+    Layers,
+    Panels,
+    drawn,
+    heading,
+)
 from kzresearch.figures import number
 
 END, GAP = 300, 13  # pixels: height of a chart of lines, least distance of the names at its end
@@ -31,9 +41,7 @@ SIDES: dict[str, dict[str, Any]] = {
 Span = tuple[int, int]
 
 
-def freedom(
-    frame: pl.DataFrame, marked: list[int], title: str, source: str
-) -> alt.LayerChart | alt.FacetChart | Markdown:
+def freedom(frame: pl.DataFrame, marked: list[int], title: str, source: str) -> Layers | Markdown:
     """Freedom in the World's total by edition, the editions in `marked` with their number."""
     points = frame.select("country", year="edition", value=pl.col("total").cast(pl.Float64))
     return lines(
@@ -49,6 +57,7 @@ def freedom(
     )
 
 
+@drawn
 def lines(
     frame: pl.DataFrame,
     marked: str,
@@ -61,7 +70,7 @@ def lines(
     years: Sequence[int] = (),
     decimals: int = 0,
     height: int = END,
-) -> alt.LayerChart | alt.FacetChart | Markdown:
+) -> Layers | Markdown:
     """Countries' scores over time: the `marked` one in colour, each named at its end.
 
     Columns `country`, `year`, `value`, and `lower`, `upper` where there are bounds, drawn as a band.
@@ -88,18 +97,22 @@ def lines(
             axis=alt.Axis(format="d", tickMinStep=1, grid=False, labelFlush=False),
         ),
         y=y,
-        detail="country:N",
-        tooltip=["country:N", "year:Q", *(f"{name}:Q" for name in ("value", *bounds))],
+        detail=alt.Detail("country:N"),
+        tooltip=[
+            alt.Tooltip(n) for n in ("country:N", "year:Q", "value:Q", *(f"{n}:Q" for n in bounds))
+        ],
     )
     layers = []
     if bounds:
         colour = alt.condition(own, alt.value(MARK), alt.value(QUIET))
         band = base.transform_filter("isValid(datum.lower)").mark_area(opacity=0.2)
-        layers.append(band.encode(y=alt.Y("lower:Q", title=unit), y2="upper:Q", color=colour))
+        layers.append(
+            band.encode(y=alt.Y("lower:Q", title=unit), y2=alt.Y2("upper:Q"), color=colour)
+        )
     at_own = base.transform_filter(own)
     chosen = at_own.transform_filter(alt.FieldOneOfPredicate("year", list(years)))
     names = alt.Chart(_ends(known, (high - low) * GAP / height, low)).encode(
-        x=alt.X("year:Q", title=time), y=alt.Y("at:Q", title=unit), text="country:N"
+        x=alt.X("year:Q", title=time), y=alt.Y("at:Q", title=unit), text=alt.Text("country:N")
     )
     beside: dict[str, Any] = {"align": "left", "dx": 17}
     layers += [
@@ -110,12 +123,12 @@ def lines(
             text=alt.Text("value:Q", format=f".{decimals}f")
         ),
         names.mark_rule(xOffset=3, x2Offset=14, strokeWidth=1, color=GREY).encode(
-            x2="year:Q", y=alt.Y("value:Q", title=unit), y2="at:Q"
+            x2=alt.X2("year:Q"), y=alt.Y("value:Q", title=unit), y2=alt.Y2("at:Q")
         ),
         names.transform_filter(~own).mark_text(fontSize=11, color=PEERS, **beside),
         names.transform_filter(own).mark_text(fontWeight="bold", color=MARK, **beside),
     ]
-    return alt.layer(*layers).properties(
+    return Layers(layer=layers).properties(
         width=WIDTH,
         height=height,
         title=heading(title, source),
@@ -159,9 +172,10 @@ def _scored(known: pl.DataFrame, marked: str, title: str, unit: str, years: Sequ
     return f"{text}Last scores: {'; '.join(said)}."
 
 
+@drawn
 def timeline(
     frame: pl.DataFrame, title: str, source: str, breaks: Mapping[str, date] | None = None
-) -> alt.VConcatChart | Markdown:
+) -> Panels | Markdown:
     """Figures by period: calendar years as points above, other periods as bars below.
 
     `frame` as `publications.Trend.drawn` gives it. Each `panel` (what one is) has points on an axis
@@ -198,7 +212,7 @@ def timeline(
     letters = ",\u00a0".join(marked)
     lettered = f" {letters}: dated acts, named below" if letters else ""
     return (
-        alt.vconcat(*parts, spacing=16)
+        Panels(vconcat=parts, spacing=16)
         .resolve_scale(shape="shared")
         .properties(
             title=heading(title, f"{source}. Hollow: something is unclear.{lettered}"),
@@ -210,7 +224,7 @@ def timeline(
 
 def _panel(
     points: pl.DataFrame, name: str, span: Span, names: list[str], days: pl.DataFrame
-) -> alt.LayerChart | alt.FacetChart:
+) -> Layers:
     """Calendar years in one unit; figures of one year that lie close stand side by side in it."""
     height = PANEL if points.height > 2 else LOW
     gap = pl.col("value").diff().over("year") * (height / pl.col("value").max())  # in pixels
@@ -241,31 +255,32 @@ def _panel(
         stroke=alt.Stroke("stroke:N", scale=None),
         fill=alt.Fill("fill:N", scale=None),
     )
-    line = base.transform_filter("isValid(datum.series)").encode(detail="series:N")
+    line = base.transform_filter("isValid(datum.series)").encode(detail=alt.Detail("series:N"))
     above = base.encode(x=_years("middle", span))  # numbers keep to the column of their year
     placed = [
         ((above if "dy" in place else base).transform_filter(f"datum.side == '{side}'"), place)
         for side, place in SIDES.items()
     ]
-    return alt.layer(
+    layers = [
         *(_marked(days, span) if (points["topic"] == "").all() else []),
         line.mark_line(color=QUIET, strokeWidth=1),
         *(_words(one, **place, **HALO) for one, place in placed),
         marks,  # upon the halos, which would hide a point near by
         *(_words(one, **place) for one, place in placed),
-    ).properties(width=WIDTH - MARGIN, height=height, title=_small(name))
+    ]
+    return Layers(layer=layers).properties(width=WIDTH - MARGIN, height=height, title=_small(name))
 
 
-def _lanes(bars: pl.DataFrame, span: Span, days: pl.DataFrame) -> alt.LayerChart | alt.FacetChart:
+def _lanes(bars: pl.DataFrame, span: Span, days: pl.DataFrame) -> Layers:
     """Other periods, a bar each, its number above it."""
     first, last = span
     late = last - pl.col("start") < pl.col("end") - first  # there is more room on the left
     base = alt.Chart(bars.with_columns(late=late)).encode(
         y=alt.Y("id:N", sort=None, title=None, axis=None), tooltip=_tooltip()
     )
-    drawn = base.mark_bar(height=7, strokeWidth=1.5, yOffset=7).encode(
+    lanes = base.mark_bar(height=7, strokeWidth=1.5, yOffset=7).encode(
         x=_years("start", span),
-        x2="end:Q",
+        x2=alt.X2("end:Q"),
         stroke=alt.Stroke("stroke:N", scale=None),
         fill=alt.Fill("fill:N", scale=None),
     )
@@ -275,7 +290,7 @@ def _lanes(bars: pl.DataFrame, span: Span, days: pl.DataFrame) -> alt.LayerChart
         for halo in (HALO, {})
     ]
     note = "other periods than a calendar year, from first to last day (no common scale)"
-    return alt.layer(*_marked(days, span), drawn, *texts).properties(
+    return Layers(layer=[*_marked(days, span), lanes, *texts]).properties(
         width=WIDTH - MARGIN, height=alt.Step(LANE), title=_small(note)
     )
 
@@ -301,12 +316,12 @@ def _marked(days: pl.DataFrame, span: Span) -> list[alt.Chart]:
     )
     return [
         base.mark_rule(color=QUIET, strokeWidth=1.2, strokeDash=[3, 3]),
-        base.mark_text(y=-5, fontSize=11, fontWeight="bold").encode(text="letter:N"),
+        base.mark_text(y=-5, fontSize=11, fontWeight="bold").encode(text=alt.Text("letter:N")),
     ]
 
 
 def _words(base: alt.Chart, **place: Any) -> alt.Chart:
-    return base.encode(text="label:N").mark_text(fontSize=11, **place)
+    return base.encode(text=alt.Text("label:N")).mark_text(fontSize=11, **place)
 
 
 def _small(text: str) -> alt.Title:

@@ -124,6 +124,16 @@ def row_names() -> pl.DataFrame:
     return _table("row_names")
 
 
+def row_line(row: str) -> dict[str, str | None]:
+    """The line of one row key in `row_names`."""
+    return _row_lines()[row]
+
+
+@cache
+def _row_lines() -> dict[str, dict[str, str | None]]:
+    return {line["row"]: line for line in row_names().iter_rows(named=True)}
+
+
 def codebook(section: str | Sequence[str] | None = None) -> dy.DataFrame[Codebook]:
     """What every section, row and column of the form means.
 
