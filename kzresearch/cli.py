@@ -11,6 +11,7 @@ import click
 
 from kzresearch import __version__
 from kzresearch.errors import KzresearchError, WorkbookError
+from kzresearch.run import FORMATS
 
 if TYPE_CHECKING:
     from kzresearch.run.batch import Block, Made, Planned
@@ -34,8 +35,6 @@ def main() -> None:
 
 def _run_options(command: Any) -> Any:
     """The options that say how notebooks are run, the same for each command that runs any."""
-    from kzresearch.run.batch import FORMATS
-
     for option in reversed(
         (
             click.option(
@@ -171,10 +170,10 @@ def batch(
     """
     from kzresearch.run.batch import Block, read_grid
 
-    if not notebooks and not grid:
-        raise click.UsageError("name a notebook, or a file with --grid")
     if not notebooks and (each or parameters):
         raise click.UsageError("--each and -p need a notebook that they are for")
+    if not notebooks and not grid:
+        raise click.UsageError("name a notebook, or a file with --grid")
     blocks = [Block(notebooks, _pairs(parameters), _each(each))] if notebooks else []
     _batch([*blocks, *(read_grid(grid) if grid else [])], out, formats, closing=True, **how)
 
@@ -336,13 +335,16 @@ def _batch(  # what every command that runs notebooks does
             click.echo(f"{one.state:<11}{one.task.run_id}  {one.task.label}")
         say(_counted(planned, left_out))
         sys.exit(0)
-    made = batches.make(
-        blocks,
-        out,
-        options,
-        say,
-        lambda planned, left_out: say(_counted(planned, left_out)) if closing else None,
-    )
+
+    def see(planned: list[Planned], left_out: int) -> None:
+        if closing:
+            say(_counted(planned, left_out))
+
+    try:
+        made = batches.make(blocks, out, options, say, see)
+    except KeyboardInterrupt:
+        say("stopped; what is done is kept, and the same command goes on")
+        sys.exit(130)
     _failures(made, err=True)
     if closing:
         took = f"{len(made.runs)} runs in {time.monotonic() - start:.0f} s"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import dataframely as dy
 import polars as pl
@@ -120,13 +120,18 @@ def check_reported(period: str, region: str | None, article: str | int) -> None:
     Without a region: the regions, each by itself.
     """
     row = row_of(article)
-    rows = load_form_1m(period, region, "R1", measure="registered")["row"].unique().to_list()
+    rows = _reported(state(period), period, region)
     if row not in rows:
         there = sorted(row.removeprefix("article:") for row in rows if row.startswith("article:"))
         what = row.replace(":", " ")
         raise UnknownValueError(
             f"{period} reports nothing on {what}; it reports on: {', '.join(there)}"
         )
+
+
+@lru_cache(maxsize=64)
+def _reported(_state: object, period: str, region: str | None) -> frozenset[str]:
+    return frozenset(load_form_1m(period, region, "R1", measure="registered")["row"])
 
 
 def state(period: str) -> tuple[str, int, int] | None:

@@ -248,6 +248,8 @@ def _read(path: Path, *, own: bool = True) -> Notebook:
         raise ParameterError(
             f"cannot read the notebook {path.name}: {(error.strerror or 'unknown').lower()}"
         ) from None
+    except ParameterError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ParameterError(f"{path.name} is no notebook of format 4 (.ipynb)") from None
     if not re.fullmatch(r"[\w-]+( [\w-]+)*", path.stem):

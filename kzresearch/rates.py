@@ -156,7 +156,7 @@ def relative_risk(
     >>> [round(value, 2) for value in relative_risk(36, 40, 16, 80)]
     [4.5, 2.94, 7.15]
     """
-    from scipy import optimize, stats
+    from scipy import optimize
 
     _tails(level)
     a, n = _part("exposed_cases", exposed_cases), _part("exposed_total", exposed_total)
@@ -165,7 +165,7 @@ def relative_risk(
     _check_within(c, m)
     if a is None or c is None or not n or not m or not a + c:
         return UNDEFINED
-    chi2 = float(stats.chi2.ppf(level, 1))
+    chi2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
 
     def excess(log: float) -> float:
         """How far χ² at the ratio exp(log) lies above its quantile."""

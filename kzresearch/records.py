@@ -181,17 +181,18 @@ def _files() -> dict[Path, list[Path]]:
 def _stamp() -> object:
     """What changes with a file of the environment: sizes and times, not contents."""
     files = [path for tree in _files().values() for path in tree]
-    places = [Path(place) for place in sys.path if place and Path(place).is_dir()]
+    # Where packages are installed; another folder on the path changes with every file in it.
+    places = [Path(place) for place in sys.path if place.endswith("-packages")]
+    places = [place for place in places if place.is_dir()]
     stats = [(str(path), path.stat()) for path in (*files, *places)]
     return [(path, stat.st_mtime_ns, stat.st_size) for path, stat in stats]
 
 
 def _versions() -> dict[str, str]:
     """Python and every installed distribution, with its version."""
+    described = [one.metadata for one in importlib.metadata.distributions()]
     found = {
-        dist.metadata["Name"].lower().replace("_", "-"): dist.version
-        for dist in importlib.metadata.distributions()
-        if dist.metadata["Name"]
+        one["Name"].lower().replace("_", "-"): one["Version"] for one in described if one["Name"]
     }
     return {"python": platform.python_version()} | dict(sorted(found.items()))
 

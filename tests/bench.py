@@ -1,6 +1,8 @@
 """`make bench`: speed as ratios of things measured in turn in one run, so that a noisy machine
 
 disturbs both sides alike. Exits with 1 where a ratio is over its limit.
+
+    python -m tests.bench [imports] [loading] [reader] [batches]
 """
 
 import logging
@@ -128,6 +130,15 @@ def loading() -> list[bool]:
     return [report("load_form_1m(article='146') / bare scan and filter", pairs, limit)]
 
 
+def batches() -> list[bool]:
+    from tests import bench_batches
+
+    return bench_batches.measured(report)
+
+
+PARTS = {"imports": imports, "loading": loading, "reader": reader, "batches": batches}
+
 if __name__ == "__main__":
-    results = [*imports(), *loading(), *reader()]
+    chosen = sys.argv[1:] or list(PARTS)
+    results = [good for name in chosen for good in PARTS[name]()]
     sys.exit(not all(results))

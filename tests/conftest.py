@@ -21,6 +21,13 @@ def command(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m raw` chooses what needs raw files: all else is the same with and without them."""
+    for item in items:
+        if "raw" in getattr(item, "fixturenames", ()):
+            item.add_marker("raw")
+
+
 @pytest.fixture(scope="session")
 def raw() -> Path:
     """The folder of raw files, where there is one."""

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from kzresearch import captions
 from kzresearch.notebooks import ORDER
-from kzresearch.publish.html import TEMPLATES
+from kzresearch.publish import TEMPLATES
 from kzresearch.regions import COUNTRY, load_regions, short_name
 
 Json = dict[str, Any]
@@ -217,7 +217,6 @@ def _natural(value: object) -> str:
 
 def _markdown(text: str) -> str:
     """Markdown as HTML; HTML in it is shown, not obeyed, and links to scripts lead nowhere."""
-    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+    import mistune
 
-    renderer = IPythonRenderer(escape=True, allow_harmful_protocols=False)
-    return str(MarkdownWithMath(renderer=renderer).render(text))
+    return str(mistune.create_markdown(escape=True)(text))

@@ -1,1 +1,8 @@
-"""Runs notebooks: one or many, here or on a cluster."""
+"""Runs notebooks: one or many, here or on a cluster.
+
+What is imported with these modules is light: the processes of a batch start, and import what runs
+need, while this one imports what the plan needs.
+"""
+
+FORMATS = ("html",)
+"""What can be made of an executed notebook, beside it and its record, which are always left."""

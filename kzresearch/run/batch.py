@@ -8,24 +8,25 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kzresearch.errors import KzresearchError, ParameterError, unknown_value
-from kzresearch.notebooks import Notebook, Value, find_notebook
-from kzresearch.records import in_order
+from kzresearch.run import FORMATS
 from kzresearch.run.outputs import Outputs
 from kzresearch.run.pool import Pool
+from kzresearch.run.progress import Progress
 from kzresearch.run.results import Kept, collect
 from kzresearch.run.single import FAST, STOCK, Task
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from kzresearch.notebooks import Notebook, Value
+
 Json = dict[str, Any]
-FORMATS = ("html",)
-"""What can be made of an executed notebook, beside it and its record, which are always left."""
 EVERY = "all"
 """Stands for every value that the data has."""
 
@@ -66,6 +67,8 @@ def plan(blocks: Iterable[Block]) -> tuple[list[Task], int]:
 
     Raises ParameterError with a list of everything that is wrong.
     """
+    from kzresearch.notebooks import find_notebook
+
     tasks: dict[str, Task] = {}
     wrong: dict[str, KzresearchError] = {}
     left_out = 0
@@ -94,16 +97,19 @@ def _runs(notebook: Notebook, block: Block) -> tuple[list[Task], list[Kzresearch
     A combination is left out where a value of it stands for every one (`all`) and others with the
     same named values are there.
     """
+    from kzresearch import records
+
     twice = sorted(block.each.keys() & block.parameters.keys())
     if twice:
         raise ParameterError(f"{', '.join(twice)} is given once for all runs and once for each")
     checked: dict[object, KzresearchError | None] = {}
+    now = records.environment()
     groups: dict[str, tuple[list[Task], list[KzresearchError]]] = {}
     for given in _combinations(notebook, block):
         named = {n: v for n, v in given.items() if block.each.get(n) != EVERY}
         tasks, faults = groups.setdefault(json.dumps(named), ([], []))
         try:
-            tasks.append(Task.of(notebook, notebook.check(given, checked)))
+            tasks.append(Task.of(notebook, notebook.check(given, checked), now))
         except KzresearchError as fault:
             faults.append(fault)
     found = [task for tasks, _ in groups.values() for task in tasks]
@@ -145,7 +151,7 @@ class Maker:
 
     def make(self, task: Task, tell: Callable[[int | None], None] = lambda _: None) -> Json:
         """Run the task where it has not been run; leave notebook, record and formats; the record."""
-        content = None if self.force else self._made(task)
+        content = None if self.force else completed(self.outputs, task)
         tag = None
         if content is None:
             content = self.pool.run(task, tell)
@@ -157,25 +163,28 @@ class Maker:
                 return record
             tag, content = now, self.outputs.read(f"{task.stem}.ipynb")
 
-    def _made(self, task: Task) -> bytes | None:
-        """The notebook of a run that has been completed."""
-        try:
-            content = self.outputs.read(f"{task.stem}.ipynb")
-            record = json.loads(content)["metadata"]["kzresearch"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None
-        sound = record["run_id"] == task.run_id and record["status"] == "completed"
-        return content if sound else None
-
     def _beside(self, task: Task, content: bytes) -> Json:
         if "html" in self.formats:
             self.outputs.write(f"{task.stem}.html", self.pool.page(content))
         return leave_record(self.outputs, task, content)
 
 
+def completed(outputs: Outputs, task: Task) -> bytes | None:
+    """The executed notebook of a run that was completed; None where there is none."""
+    try:
+        content = outputs.read(f"{task.stem}.ipynb")
+        record = json.loads(content)["metadata"]["kzresearch"]
+        sound = record["run_id"] == task.run_id and record["status"] == "completed"
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return content if sound else None
+
+
 def leave_record(outputs: Outputs, task: Task, content: bytes) -> Json:
     """Leave the record of an executed notebook beside it; the record."""
-    record = in_order(json.loads(content), task.parameters)
+    from kzresearch import records
+
+    record = records.in_order(json.loads(content), task.parameters)
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     outputs.write(f"{task.stem}.json", text.encode())
     return record
@@ -218,11 +227,12 @@ def batch(
         kz.batch("case_flow", each={"region": "all"}, parameters={"article": "362"}, out="out/flow")
     """
     named = [notebooks] if isinstance(notebooks, str) else list(notebooks)
-    blocks = read_grid(Path(grid)) if grid else []
-    if named or not blocks:
-        blocks.insert(0, Block(named, parameters or {}, each or {}))
-    elif each or parameters:
-        raise ParameterError("parameters beside a grid file need a notebook that they are for")
+    if not named and (each or parameters):
+        raise ParameterError("each and parameters need a notebook that they are for")
+    if not named and grid is None:
+        raise ParameterError("name a notebook, or a file with grid")
+    blocks = [Block(named, parameters or {}, each or {})] if named else []
+    blocks += read_grid(Path(grid)) if grid else []
     made = make(
         blocks, out, Options(tuple(formats), engine, jobs, force, timeout, memory, dask, progress)
     )
@@ -339,34 +349,38 @@ def make(
     see: Callable[[list[Planned], int], None] = lambda *_: None,
 ) -> Made:
     """Run a batch; `say` is told what a reader of the terminal should know, `see` what is planned."""
-    from kzresearch.run.progress import Progress
-
-    tasks, left_out = plan(blocks)
-    outputs = Outputs(out)
-    outputs.prepare()
-    kept = Kept(outputs)
-    planned = survey(tasks, outputs, kept, options)
-    see(planned, left_out)
-    to_do = [one.task for one in planned if one.state != "done"]
-    records = {one.task.run_id: one.record for one in planned if one.record}
-    with Progress(len(to_do), options.progress, say) as progress:
-        runs = _on_cluster if options.dask else _here
-        for task, record in runs(to_do, outputs, options, progress):
-            records[task.run_id] = record
-            progress.ended(task, record)
+    jobs = options.jobs or os.cpu_count() or 1
+    with ExitStack() as stack:
+        pool = None
+        if not options.dask:  # its processes start while the plan is made
+            pool = stack.enter_context(
+                Pool(jobs, options.engine, options.timeout, options.bytes, say)
+            )
+        tasks, left_out = plan(blocks)
+        outputs = Outputs(out)
+        outputs.prepare()
+        kept = Kept(outputs)
+        planned = survey(tasks, outputs, kept, options)
+        see(planned, left_out)
+        to_do = [one.task for one in planned if one.state != "done"]
+        records = {one.task.run_id: one.record for one in planned if one.record}
+        with Progress(len(to_do), options.progress, say) as progress:
+            if pool:
+                maker = Maker(outputs, pool, options.formats, options.force)
+                made = _here(to_do, maker, jobs, progress)
+            else:
+                made = _on_cluster(to_do, outputs, options, progress)
+            for task, record in made:
+                records[task.run_id] = record
+                progress.ended(task, record)
     collect(outputs, kept)
     return Made(outputs, [(one, records[one.task.run_id] or {}) for one in planned])
 
 
 def _here(
-    tasks: list[Task], outputs: Outputs, options: Options, progress: Any
+    tasks: list[Task], maker: Maker, jobs: int, progress: Progress
 ) -> Iterator[tuple[Task, Json]]:
     """Run tasks on this machine, several at a time; each with its record as it ends."""
-    if not tasks:
-        return
-    jobs = min(options.jobs or os.cpu_count() or 1, len(tasks))
-    pool = Pool(jobs, options.engine, options.timeout, options.bytes, progress.say)
-    maker = Maker(outputs, pool, options.formats, options.force)
 
     def one(task: Task) -> tuple[Task, Json]:
         progress.began(task)
@@ -381,11 +395,12 @@ def _here(
                     yield future.result()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
-            pool.close()
+            if waiting:  # it was stopped
+                maker.pool.close()
 
 
 def _on_cluster(
-    tasks: list[Task], outputs: Outputs, options: Options, progress: Any
+    tasks: list[Task], outputs: Outputs, options: Options, progress: Progress
 ) -> Iterator[tuple[Task, Json]]:
     from kzresearch.run.cluster import run_on_cluster
 

@@ -8,50 +8,64 @@ and shutting it down fall away, and a process that is forked from one where all 
 
 A process runs one notebook and ends: nothing leaks from one run to the next. Outputs are those of
 papermill's own engine, as long as that one joins the streams of a cell (`coalesce_streams`), whose
-parts otherwise depend on the time that printing takes.
+parts otherwise depend on the time that printing takes. What a kernel's process is beside that
+(arguments, search path, handling of signals), `as_a_kernel` makes of this one.
 """
 
 from __future__ import annotations
 
+import asyncio
+import codecs
+import contextvars
+import fcntl
 import gc
-import io
-import json
 import logging
 import os
+import select
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from queue import Empty
 from types import SimpleNamespace
 from typing import Any
 
+import ipykernel
+from ipykernel.iostream import IOPubThread
+from ipykernel.iostream import OutStream as KernelStream
 from ipykernel.ipkernel import IPythonKernel
-from jupyter_client.jsonutil import extract_dates
-from jupyter_client.session import Session, json_packer
+from ipykernel.kernelapp import IPKernelApp
+from jupyter_client.session import Session
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
+
+from kzresearch.run.single import ARGUMENTS
 
 NAME = "kzresearch"
 """What the engine is registered as with papermill."""
 
 Message = dict[str, Any]
+_ROOM = 1 << 20
+"""Bytes that a pipe of output holds."""
 
 
 class _Session(Session):
     """A session that keeps what it would send: (where, message)."""
 
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
-        self.kept: list[tuple[str, Message]] = []
+    def __init__(self) -> None:
+        super().__init__(key=b"")  # there is no one else who could send
+        self.kept: list[tuple[Any, Message]] = []
+        self.process = os.getpid()  # of the notebook
 
     def send(
         self, stream: Any, msg_or_type: Any, content: Any = None, *args: Any, **how: Any
     ) -> Any:
-        """Keep a message as it would arrive: through JSON and back."""
+        """Keep a message as it would arrive."""
         named = (
             dict(
                 zip(
@@ -66,111 +80,181 @@ class _Session(Session):
         if not isinstance(message, dict):
             parts = {key: named.get(key) for key in ("parent", "header", "metadata")}
             message = self.msg(msg_or_type, content=content, **parts)
-        arrived = json.loads(json_packer(message))
-        for header in ("header", "parent_header"):
-            arrived[header] = extract_dates(arrived[header])
+        if message["msg_type"] == "stream":
+            message["content"]["text"] = _sendable(message["content"]["text"])
+        if os.getpid() != self.process:
+            # A process that the cell has forked has these streams and another memory.
+            if message["msg_type"] == "stream":
+                fd = 1 if message["content"]["name"] == "stdout" else 2
+                os.write(fd, message["content"]["text"].encode("utf-8", "surrogateescape"))
+            return message
+        arrived = self.deserialize(self.serialize(message)[1:])  # without its delimiter
         arrived["buffers"] = named.get("buffers") or []
         self.kept.append((stream, arrived))
         return message
+
+
+def _sendable(text: str) -> str:
+    """The text, where need be without halves of characters: the rest of it is to be seen."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
+
+
+class _Loop:
+    """What the kernel asks of its event loop."""
+
+    ends = float("inf")
+    """When the process ends because the notebook asked for it: `exit()`, `quit()`."""
+
+    def call_later(self, seconds: float, _stop: Callable[[], None]) -> None:
+        """Stop then, unless a cell runs."""
+        self.ends = time.monotonic() + seconds
+
+    def add_callback(self, function: Callable[[], None]) -> None:
+        """Call the function soon: a signal has come."""
+        asyncio.get_running_loop().call_soon_threadsafe(function)
+
+    def stop(self) -> None:
+        """Stop: nothing more runs anyway."""
 
 
 class _Kernel(IPythonKernel):
     """An IPython kernel without sockets and threads."""
 
     session: _Session
+    shell: Any
+    io_loop: Any
 
     _execute_sleep = 0.0  # what it waits for, the threads of sockets, is not there
 
-    def __init__(self) -> None:
-        # Cells are in the notebook: a history beside it would be one file for all runs, and a thread.
-        config = Config({"HistoryManager": {"enabled": False}})
+    def __init__(self, **traits: Any) -> None:
+        config = Config({"HistoryManager": {"hist_file": ":memory:"}})  # as nbclient asks for
+        log = logging.getLogger(f"{__name__}.kernel")
+        log.propagate = False  # a notebook that configures logging does not see the kernel's
+        log.addHandler(logging.NullHandler())
         super().__init__(
             session=_Session(),
             iopub_socket="iopub",
-            log=logging.getLogger("kernel"),
+            log=log,
             config=config,
+            user_ns=None,  # a module of its own, as a kernel has
+            **traits,
         )
+        self.io_loop = _Loop()
         self.shell_channel_thread = SimpleNamespace(parent_thread=threading.current_thread())
+        self.shell.extension_manager.load_extension(
+            "storemagic"
+        )  # as the kernel's application does
 
     def _abort_queues(self, subshell_id: str | None = None) -> None:
         """There is no queue."""
 
 
-class _Stream(io.TextIOBase):
-    """What `sys.stdout` and `sys.stderr` are in a cell: each writing is a message."""
+class _NoThread(IOPubThread):
+    """The thread by which streams send, without the thread: all is done at once."""
 
-    encoding, errors = "UTF-8", "strict"
+    thread: Any = None
+    io_loop: Any
 
-    def __init__(self, kernel: _Kernel, name: str, below: _Descriptors) -> None:
-        self.name, self._kernel, self._below = name, kernel, below
+    def __init__(self) -> None:
+        self.io_loop = SimpleNamespace(call_later=lambda *_: None)  # streams wait for `flush`
 
-    def write(self, text: str) -> int:
-        """Send the text, after what was written below Python before it."""
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text)}")
+    def schedule(self, function: Callable[[], None]) -> None:
+        """Do it."""
+        function()
+
+
+class OutStream(KernelStream):
+    """What `sys.stdout` and `sys.stderr` are in a cell."""
+
+    def __init__(self, session: _Session, name: str, below: _Descriptors) -> None:
+        super().__init__(session, _NoThread(), name, watchfd=False)
+        self._below = below
+
+    def write(self, string: str) -> int:
+        """Write the text, after what was written below Python before it."""
         self._below.collect()
-        self.send(text)
-        return len(text)
-
-    def send(self, text: str) -> None:
-        """Send the text as a message of this stream."""
-        if text:
-            parent = self._kernel.get_parent()
-            content = {"name": self.name, "text": text}
-            self._kernel.session.send("iopub", "stream", content, parent=parent)
+        return super().write(string) or 0
 
     def flush(self) -> None:
-        """Send what was written below Python."""
+        """Send what was written, here and below Python."""
         self._below.collect()
+        super().flush()
 
     def fileno(self) -> int:
-        """The file descriptor, for processes that the cell starts."""
-        return 1 if self.name == "stdout" else 2
-
-    def writable(self) -> bool:
-        """It can be written to."""
-        return True
+        """The file descriptor that a kernel names: not one that is shown in the notebook."""
+        return self._below.before[1 if self.name == "stdout" else 2]
 
 
 class _Descriptors:
-    """What C libraries and other processes write to 1 and 2, caught in files."""
+    """What C libraries and other processes write to 1 and 2, caught in pipes."""
 
     def __init__(self, kernel: _Kernel) -> None:
-        self._files = {fd: tempfile.TemporaryFile() for fd in (1, 2)}  # noqa: SIM115
-        self._read = dict.fromkeys(self._files, 0)
-        self.streams = {
-            fd: _Stream(kernel, name, self) for fd, name in ((1, "stdout"), (2, "stderr"))
-        }
+        self.before = {fd: os.dup(fd) for fd in (1, 2)}
+        self._ends = {fd: os.pipe() for fd in (1, 2)}
+        for end, _ in self._ends.values():
+            os.set_blocking(end, False)
+            with suppress(OSError):  # a library that does not let the thread below run has room
+                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _ROOM)
+        decoder = codecs.getincrementaldecoder("utf-8")
+        self._decoders = {fd: decoder("replace") for fd in (1, 2)}
+        names = {1: "stdout", 2: "stderr"}
+        self.streams = {fd: OutStream(kernel.session, name, self) for fd, name in names.items()}
+        self._kernel, self._lock = kernel, threading.RLock()
+        os.register_at_fork(
+            before=self._lock.acquire,
+            after_in_parent=self._lock.release,
+            after_in_child=self._lock.release,
+        )
+        threading.Thread(target=self._watch, daemon=True).start()
 
-    def collect(self) -> None:
-        """Send what has been written since."""
-        for fd, file in self._files.items():
-            size = os.fstat(file.fileno()).st_size
-            if size > self._read[fd]:
-                found = os.pread(file.fileno(), size - self._read[fd], self._read[fd])
-                self._read[fd] = size
-                self.streams[fd].send(found.decode("utf-8", "replace"))
+    def _watch(self) -> None:
+        """Empty the pipes also while a cell waits for who fills them."""
+        while True:
+            select.select([end for end, _ in self._ends.values()], [], [])
+            self.collect()
+
+    def collect(self, *, final: bool = False) -> None:
+        """Write to the streams what was written below them since."""
+        if os.getpid() != self._kernel.session.process:
+            return
+        with self._lock:
+            for fd, (end, _) in self._ends.items():
+                found = b""
+                with suppress(BlockingIOError):
+                    found = os.read(end, _ROOM)
+                text, stream = self._decoders[fd].decode(found, final), self.streams[fd]
+                if text and not stream.closed:
+                    KernelStream.write(stream, text)
+
+    def finish(self) -> None:
+        """Send all that was written, also where the notebook has put other streams in our place."""
+        self.collect(final=True)
+        for stream in self.streams.values():
+            stream.flush()
 
     @contextmanager
     def redirected(self) -> Iterator[None]:
         """Descriptors 1 and 2, and Python's streams, are the notebook's."""
-        before, kept = (sys.stdout, sys.stderr), {fd: os.dup(fd) for fd in self._files}
-        for fd, file in self._files.items():
-            os.dup2(file.fileno(), fd)
-        sys.stdout, sys.stderr = self.streams[1], self.streams[2]
+        for fd, (_, end) in self._ends.items():
+            os.dup2(end, fd)
+        before, (sys.stdout, sys.stderr) = (sys.stdout, sys.stderr), self.streams.values()
         try:
             yield
         finally:
             sys.stdout, sys.stderr = before
-            for fd, old in kept.items():
+            for fd, old in self.before.items():
                 os.dup2(old, fd)
-                os.close(old)
 
 
 class _Channel:
     """One of the client's channels: the messages that have come and were not yet read."""
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: _Kernel) -> None:
+        self._kernel = kernel
         self.messages: deque[Message] = deque()
 
     async def get_msg(self, timeout: float | None = None) -> Message:  # noqa: ARG002, ASYNC109
@@ -179,47 +263,63 @@ class _Channel:
             raise Empty
         return self.messages.popleft()
 
+    def send(self, message: Message) -> None:
+        """Hand a message of a widget to the kernel."""
+        self._kernel.shell_handlers[message["msg_type"]]("shell", [], message)
+
 
 class _KernelClient:
     """What nbclient asks of a kernel's client, done by calling the kernel."""
 
     allow_stdin = False
 
-    def __init__(self, kernel: _Kernel) -> None:
-        self._kernel, self._caught = kernel, _Descriptors(kernel)
-        self.shell_channel, self.iopub_channel = _Channel(), _Channel()
+    def __init__(self, kernel: _Kernel, caught: _Descriptors) -> None:
+        self._kernel, self._caught, self.session = kernel, caught, kernel.session
+        self.shell_channel, self.iopub_channel = _Channel(kernel), _Channel(kernel)
+        self._context = contextvars.copy_context()
 
     async def execute(self, code: str, *, store_history: bool, stop_on_error: bool) -> str:
         """Run a cell to its end; its messages can then be read."""
         content = {"code": code, "silent": False, "store_history": store_history}
         content |= {"user_expressions": {}, "allow_stdin": False, "stop_on_error": stop_on_error}
-        request = self._kernel.session.msg("execute_request", content)
-        self._kernel.set_parent([], request, channel="shell")
-        self._status("busy", request)
-        with self._caught.redirected():
-            await self._kernel.execute_request("shell", [], request)
-            self._caught.collect()
-        self._done(request)
-        return str(request["header"]["msg_id"])
+        request = self._context.run(self._begun, "execute_request", content)
+        self._kernel.pre_handler_hook()
+        running = self._kernel.execute_request("shell", [], request)
+        try:
+            # What a cell sets there (a decimal precision, NumPy's handling of errors) is kept.
+            await asyncio.get_running_loop().create_task(running, context=self._context)
+        finally:
+            self._kernel.post_handler_hook()
+            if os.getpid() != self.session.process:
+                os._exit(0)  # forked by the cell, which it has come to the end of
+        return self._done(request)
 
     def kernel_info(self) -> str:
         """Ask what the kernel is."""
-        request = self._kernel.session.msg("kernel_info_request")
+        request = self._begun("kernel_info_request", {})
         content = {"status": "ok", **self._kernel.kernel_info}
-        self._kernel.session.send("shell", "kernel_info_reply", content, parent=request)
-        self._done(request)
-        return str(request["header"]["msg_id"])
+        self.session.send("shell", "kernel_info_reply", content, parent=request)
+        return self._done(request)
 
-    def _done(self, request: Message) -> None:
+    def _begun(self, kind: str, content: dict[str, Any]) -> Message:
+        if time.monotonic() > self._kernel.io_loop.ends:
+            os._exit(0)
+        request: Message = self.session.msg(kind, content)
+        self._kernel.set_parent([], request, channel="shell")
+        self._status("busy", request)
+        return request
+
+    def _done(self, request: Message) -> str:
+        self._caught.finish()
         self._status("idle", request)
-        session = self._kernel.session
-        for where, message in session.kept:
+        for where, message in self.session.kept:
             channel = self.shell_channel if where == "shell" else self.iopub_channel
             channel.messages.append(message)
-        session.kept.clear()
+        self.session.kept.clear()
+        return str(request["header"]["msg_id"])
 
     def _status(self, state: str, request: Message) -> None:
-        self._kernel.session.send("iopub", "status", {"execution_state": state}, parent=request)
+        self.session.send("iopub", "status", {"execution_state": state}, parent=request)
 
     def start_channels(self) -> None:
         """There is nothing to start."""
@@ -237,12 +337,12 @@ class _KernelManager:
 
     has_kernel, kernel_id = True, NAME
 
+    def __init__(self, client: _KernelClient) -> None:
+        self._client = client
+
     def client(self) -> _KernelClient:
-        """The client of the kernel that is warm, or of a new one."""
-        return _KernelClient(_warm.pop() if _warm else _Kernel())
-
-
-_warm: list[_Kernel] = []
+        """The client of the kernel."""
+        return self._client
 
 
 class InProcessEngine(Engine):  # type: ignore[misc]
@@ -253,10 +353,13 @@ class InProcessEngine(Engine):  # type: ignore[misc]
         """Execute the notebook; options as papermill's own engine has them."""
         known = ("log_output", "coalesce_streams", "on_cell_start", "on_cell_executed")
         kept = {name: options[name] for name in known if name in options}
-        client = PapermillNotebookClient(
-            nb_man, km=_KernelManager(), kernel_name=kernel_name, **kept
-        )
-        client.execute()
+        kernel = _Kernel.instance()
+        kernel.session.process = os.getpid()
+        caught = _Descriptors(kernel)
+        manager = _KernelManager(_KernelClient(kernel, caught))
+        client = PapermillNotebookClient(nb_man, km=manager, kernel_name=kernel_name, **kept)
+        with caught.redirected():
+            client.execute()
 
 
 papermill_engines.register(NAME, InProcessEngine)
@@ -267,9 +370,32 @@ def warm() -> None:
     import altair as alt
     import nbformat
 
-    _warm.append(_Kernel())
+    _Kernel.instance()
+    application: Any = IPKernelApp
+    application.patch_io(None)
+    application.init_pdb(None)
     nbformat.reads(nbformat.writes(nbformat.v4.new_notebook()), as_version=4)
     alt.Chart(alt.Data(url="none")).mark_point().encode(x="a:Q").to_dict()
     # What is made so far is neither looked at by the collector in a child nor copied for that.
     gc.collect()
     gc.freeze()
+
+
+def as_a_kernel() -> None:
+    """Make of this process, forked from a warm one, what a kernel's process is to a notebook."""
+    from IPython.core.profiledir import ProfileDir
+
+    connection = Path(tempfile.gettempdir()) / "kernel.json"
+    launcher = Path(ipykernel.__file__).parents[1] / "ipykernel_launcher.py"
+    sys.argv = [str(launcher), "-f", str(connection), *ARGUMENTS]
+    sys.argv.append("--HistoryManager.hist_file=:memory:")  # nbclient's own
+    os.environ["JPY_PARENT_PID"] = str(os.getppid())
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    if not os.environ.get("PYTHONSAFEPATH"):
+        packages = (at for at, place in enumerate(sys.path) if place.endswith("-packages"))
+        sys.path.insert(next(packages, 0), "")  # after the standard library
+    shell = _Kernel.instance().shell
+    shell.starting_dir = str(Path.cwd())
+    shell.history_manager.dir_hist[:] = [Path.cwd()]
+    shell.ipython_dir = os.environ["IPYTHONDIR"]
+    shell.profile_dir = ProfileDir.create_profile_dir_by_name(shell.ipython_dir, "default")

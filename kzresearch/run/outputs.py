@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import secrets
@@ -17,16 +18,23 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _RETRY: Any = {
-    "max_retries": 8,
+    "max_retries": 9,
     "backoff": {
         "init_backoff": timedelta(milliseconds=100),
         "max_backoff": timedelta(seconds=10),
-        "base": 2,
+        "base": 4,  # waits are drawn between the first one and this many times the last one
     },
     "retry_timeout": timedelta(minutes=3),
 }
-_ABANDONED = re.compile(r"#\d+$")
-"""How the library names a file of a folder until it is whole; a killed process leaves it."""
+"""Half a minute without an answer is waited for."""
+_FIRST_RETRY: Any = {**_RETRY, "backoff": {**_RETRY["backoff"], "base": 2}}
+"""A few seconds: where nothing has been there yet, the address is more likely to be wrong."""
+_PROBE = ".kzresearch-"
+_ABANDONED = re.compile(
+    rf"(.+-[0-9a-f]{{12}}\.\w+|results\.parquet|index\.html|{re.escape(_PROBE)}[0-9a-f]+)#\d+"
+    rf"|{re.escape(_PROBE)}[0-9a-f]+"
+)
+"""How the library names a file of a folder until it is whole, and probes: a killed process leaves them."""
 
 
 def _in_words(method: Callable[P, T]) -> Callable[P, T]:
@@ -36,7 +44,7 @@ def _in_words(method: Callable[P, T]) -> Callable[P, T]:
     def wrapper(*args: P.args, **named: P.kwargs) -> T:
         try:
             return method(*args, **named)
-        except (FileNotFoundError, OutputError):
+        except OutputError:
             raise
         except Exception as error:
             where: Any = args[0]
@@ -58,27 +66,29 @@ class Outputs:
 
     @_in_words
     def __init__(self, where: str | Path) -> None:
-        from obstore.store import LocalStore, from_url
+        from obstore.store import LocalStore
 
         self.where = str(where)
         self.folder = None if "://" in self.where else Path(self.where)
         if self.folder is None:
-            self._store: Any = from_url(
-                self.where,
-                retry_config=_RETRY,
-                client_options={"allow_http": True},
-            )
+            self._store: Any = self._remote(_RETRY)
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._store = LocalStore(self.folder)
+
+    def _remote(self, retry: Any) -> Any:
+        from obstore.store import from_url
+
+        return from_url(self.where, retry_config=retry, client_options={"allow_http": True})
 
     @_in_words
     def files(self) -> dict[str, str]:
         """Every file's name, with a tag that changes with its content."""
         import obstore
 
-        found = obstore.list_with_delimiter(self._store)["objects"]
-        return {one["path"]: f"{one['e_tag']} {one['size']}" for one in found}
+        found = _again(lambda: obstore.list_with_delimiter(self._store)["objects"])
+        # One without a name stands for the prefix itself: some tools make it.
+        return {one["path"]: f"{one['e_tag']} {one['size']}" for one in found if one["path"]}
 
     @_in_words
     def tag(self, name: str) -> str | None:
@@ -86,57 +96,101 @@ class Outputs:
         import obstore
 
         try:
-            found = obstore.head(self._store, name)
+            found = _again(lambda: obstore.head(self._store, name))
         except FileNotFoundError:
             return None
         return f"{found['e_tag']} {found['size']}"
 
-    @_in_words
     def read(self, name: str) -> bytes:
         """What a file holds; FileNotFoundError where there is none."""
+        content = self._read(name)
+        if content is None:
+            raise FileNotFoundError(name)
+        return content
+
+    @_in_words
+    def _read(self, name: str) -> bytes | None:
         import obstore
 
-        return bytes(obstore.get(self._store, name).bytes())
+        try:
+            return _again(lambda: bytes(obstore.get(self._store, name).bytes()))
+        except FileNotFoundError:
+            return None
 
     @_in_words
     def write(self, name: str, content: bytes) -> str:
         """Write a file, whole or not at all, and return its tag."""
+        return self._write(self._store, name, content)
+
+    def _write(self, store: Any, name: str, content: bytes) -> str:
         import obstore
 
         # Small files in one request: parts of a large one would be seen to fail one by one.
-        put = obstore.put(self._store, name, content, use_multipart=False)
+        put = _again(lambda: obstore.put(store, name, content, use_multipart=False))
         return f"{put['e_tag']} {len(content)}"
 
     @_in_words
     def delete(self, name: str) -> None:
-        """Take a file away."""
+        """Take a file away, where it is there."""
         import obstore
 
-        obstore.delete(self._store, name)
+        with contextlib.suppress(FileNotFoundError):
+            _again(lambda: obstore.delete(self._store, name))
 
     @_in_words
     def prepare(self) -> None:
         """Make sure that it can be written into, and take away what killed processes left."""
-        probe = f".kzresearch-{secrets.token_hex(8)}"
-        self.write(probe, b"")
+        probe = f"{_PROBE}{secrets.token_hex(8)}"
+        self._write(self._store if self.folder else self._remote(_FIRST_RETRY), probe, b"")
         self.delete(probe)
         for path in self.folder.iterdir() if self.folder else ():
             # A file is written in well under a minute; a younger one may be another batch's.
-            if _ABANDONED.search(path.name) and path.stat().st_mtime < time.time() - 60:
-                path.unlink(missing_ok=True)
+            if _ABANDONED.fullmatch(path.name):
+                with contextlib.suppress(FileNotFoundError):  # another batch does the same
+                    if path.is_file() and path.stat().st_mtime < time.time() - 60:
+                        path.unlink()
 
     def link(self, name: str) -> str:
         """The file as a reader would name it: a path, or an address."""
         return str(self.folder / name) if self.folder else f"{self.where.rstrip('/')}/{name}"
 
 
+def _again(call: Callable[[], T]) -> T:
+    """What a call returns; again where its answer broke off, which the library does not try again."""
+    for attempt in range(_RETRY["max_retries"]):
+        try:
+            return call()
+        except Exception as error:
+            if "body error" not in str(error):
+                raise
+            time.sleep(0.1 * 2**attempt)
+    return call()
+
+
+_WORDS = (
+    "No space left on device",
+    "Permission denied",
+    "Read-only file system",
+    "Not a directory",
+)
+
+
 def _reason(error: Exception) -> str:
     """What went wrong, without the library's account of its own insides."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    text = str(error)
-    for known in ("No space left on device", "Permission denied", "Read-only file system"):
+    text = str(error).split("\n\nDebug source", 1)[0]
+    for known in _WORDS:
         if known in text:
             return known.lower()
-    first = next(iter(text.split("\n\nDebug source", 1)[0].split("\n")), "")
-    return first or type(error).__name__
+    asked = re.search(r"Error performing \w+ (\w+://[^/ ]+)", text)
+    if asked and "169.254.169.254" in asked[1]:
+        return "no credentials are set (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+    if asked and (status := re.search(r"status code: (\d+ [\w ]+)", text)):
+        codes = re.findall(r"<(?:Code|Message)>([^<]+)</", text)
+        return f"{asked[1]} answers {status[1]}" + (
+            f" ({': '.join(codes).rstrip('.')})" if codes else ""
+        )
+    if asked and "HTTP error" in text:
+        return f"no answer from {asked[1]}"
+    return text.split("\n", 1)[0] or type(error).__name__

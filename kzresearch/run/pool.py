@@ -8,7 +8,6 @@ import os
 import queue
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,9 +21,13 @@ from typing import Any, Self
 import psutil
 
 from kzresearch.errors import KzresearchError, OutputError
-from kzresearch.run.single import FAST, STOCK, Failure, Task, failed_notebook
+from kzresearch.run.single import FAST, STOCK, Failure, Task, end_in_words, failed_notebook
 
 Json = dict[str, Any]
+STOPS = {"OutputError": OutputError, "EnvironmentChanged": KzresearchError}
+"""What is no failure of a run but the end of the batch."""
+_PATIENCE = 120
+"""Seconds after which a process that starts runs, and has not begun this one, is given up."""
 _TICK = 0.1
 """Seconds between two looks at a run's time and memory."""
 
@@ -60,7 +63,7 @@ class _Worker:
             env=environment,
             start_new_session=True,  # Ctrl-C is for the batch, which ends what it has started
         )
-        self.folder, self._heed = folder, heed
+        self.folder, self._what, self._heed = folder, what, heed
 
     def listen(self) -> None:
         """Hand on what comes, from now on."""
@@ -70,7 +73,11 @@ class _Worker:
         with self.process:  # closes its pipes
             for line in self.process.stdout or ():
                 self._heed(json.loads(line))
-        self._heed({"gone": self.process.returncode})
+        self._heed(self.gone())
+
+    def gone(self) -> Json:
+        """The event of its end."""
+        return {"gone": self.process.returncode, "parent": self._what == "fork"}
 
     def tell(self, line: Any) -> None:
         """Send a line; a process that is gone is seen by its last event."""
@@ -80,22 +87,20 @@ class _Worker:
             self.process.stdin.flush()
 
     def end(self) -> None:
-        """Let it end, with what it has started; kill it where it does not."""
-        assert self.process.stdin
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        """End it, and what it has started, at once."""
+        with contextlib.suppress(psutil.Error):
+            for process in reversed(_family(psutil.Process(self.process.pid))):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+        self.process.wait()
 
 
 class Pool:
     """Runs tasks, each in a process of its own, and makes their pages; from several threads at once.
 
     `timeout` is what a cell may take in seconds, `memory` what a run and its processes may take in
-    bytes. `warn` is told, once, why a run is not on the engine that was asked for.
+    bytes. `warn` is told, once, why a run is not on the engine that was asked for. `threads` is how
+    many a run computes with; by default the runs share the processors.
     """
 
     def __init__(
@@ -105,16 +110,18 @@ class Pool:
         timeout: float = 600,
         memory: int | None = None,
         warn: Callable[[str], None] = lambda _: None,
+        threads: int | None = None,
     ) -> None:
         self._engine, self._timeout, self._warn = engine, timeout, warn
         self._memory = memory or free_memory(jobs)
-        self._threads = max(1, (os.cpu_count() or 1) // jobs)
+        self._threads = threads or max(1, (os.cpu_count() or 1) // jobs)
         self._folder = Path(tempfile.mkdtemp(prefix="kzresearch-")).resolve()
         self._lock = threading.RLock()
         self._closed = False
         self._waiting: dict[str, queue.SimpleQueue[Json]] = {}
         self._parent: _Worker | None = None
         self._workers: set[_Worker] = set()
+        self._owners: dict[str, _Worker] = {}
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         self._warned: set[str] = set()
         if engine == FAST and sys.platform == "linux":
@@ -165,10 +172,11 @@ class Pool:
             folder.mkdir()
             task.save(folder)
             with self._events(folder) as events:
-                if engine == FAST:
-                    self._start_parent().tell(str(folder))
-                else:
-                    self._start("stock", folder)
+                fast = engine == FAST
+                worker = self._start_parent() if fast else self._start("stock", folder)
+                self._bind(folder, worker)
+                if fast:
+                    worker.tell(str(folder))
                 run = _Watch(self._timeout, self._memory, tell)
                 failure = run.until_it_ends(events)
             if (folder / "executed.ipynb").exists():
@@ -177,9 +185,9 @@ class Pool:
             if (folder / "failure.json").exists():
                 why = json.loads((folder / "failure.json").read_text(encoding="utf-8"))
                 failure = Failure(why["kind"], why["message"])
-            if failure.kind != "OutputError":
-                return failed_notebook(folder, engine, run.cell, failure, started)
-            raise OutputError(f"{failure}; what is there is kept: mend that and start again")
+            if failure.kind in STOPS:
+                raise STOPS[failure.kind](str(failure))
+            return failed_notebook(folder, engine, run.cell, failure, started)
         except OSError as error:
             self._still_open()
             raise OutputError(
@@ -193,6 +201,13 @@ class Pool:
         if self._closed:
             raise KzresearchError("the batch was stopped")
 
+    def _bind(self, key: Path, worker: _Worker) -> None:
+        """Who waits for what names a folder or file hears of that process's end."""
+        with self._lock:
+            self._owners[str(key)] = worker
+            if worker not in self._workers:
+                self._waiting[str(key)].put(worker.gone())
+
     @contextlib.contextmanager
     def _events(self, key: Path) -> Iterator[queue.SimpleQueue[Json]]:
         """The events that name a folder or file, as they come."""
@@ -200,7 +215,9 @@ class Pool:
         try:
             yield events
         finally:
-            del self._waiting[str(key)]
+            with self._lock:
+                del self._waiting[str(key)]
+                self._owners.pop(str(key), None)
 
     def _start(self, what: str, folder: Path) -> _Worker:
         with self._lock:
@@ -226,29 +243,33 @@ class Pool:
             return
         with self._lock:
             self._workers.discard(worker)
-            was_parent = self._parent is worker
-            if was_parent:
+            if self._parent is worker:
                 self._parent = None
-        for key, waiting in list(self._waiting.items()):
-            if was_parent or Path(key).is_relative_to(worker.folder):
-                waiting.put({**event, "parent": was_parent})
+            for key, owner in self._owners.items():
+                if owner is worker:
+                    self._waiting[key].put(event)
+
+    def _page_worker(self) -> _Worker:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                worker = self._idle.get_nowait()
+                if worker in self._workers:
+                    return worker
+        return self._start("pages", self._folder / f"pages-{secrets.token_hex(6)}")
 
     def page(self, notebook: bytes) -> bytes:
         """The page of an executed notebook, made in a process that lives on.
 
         Raises KzresearchError where it cannot be made, OutputError where there is no room.
         """
-        try:
-            worker = self._idle.get_nowait()
-        except queue.Empty:
-            worker = self._start("pages", self._folder / f"pages-{secrets.token_hex(6)}")
+        worker = self._page_worker()
         source, target = worker.folder / "executed.ipynb", worker.folder / "page.html"
         try:
             with self._events(source) as events:
+                self._bind(source, worker)
                 source.write_bytes(notebook)
                 worker.tell([str(source), str(target)])
-                why = None if worker in self._workers else "its process is gone"
-                why = why or events.get().get("page", "its process is gone")
+                why = events.get().get("page", "its process is gone")
             self._still_open()
             if why:
                 raise KzresearchError(f"a page could not be made: {why}")
@@ -303,9 +324,11 @@ class _Watch:
             elif event.get("parent"):
                 raise _Refused("the process that starts the runs was killed")
             else:
-                return self._killed_for or _end_in_words(event.get("ended", event.get("gone")))
+                return self._killed_for or end_in_words(event.get("ended", event.get("gone")))
 
     def _look(self) -> None:
+        if self._process is None and time.monotonic() - self._since > _PATIENCE:
+            raise _Refused("the process that starts the runs does not answer")
         if self._process is None or self._killed_for:
             return
         took = time.monotonic() - self._since
@@ -346,13 +369,3 @@ def _family(process: psutil.Process | None) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)] if process else []
     except psutil.Error:
         return []
-
-
-def _end_in_words(code: int | None) -> Failure:
-    if code is not None and code < 0:
-        with contextlib.suppress(ValueError):
-            name = signal.Signals(-code).name
-            hint = "; the system does so where memory runs out" if name == "SIGKILL" else ""
-            return Failure("Killed", f"the run's process was killed by {name}{hint}")
-        return Failure("Killed", f"the run's process was killed by signal {-code}")
-    return Failure("KernelDied", f"the notebook ended its own process, with exit code {code}")

@@ -51,6 +51,7 @@ class Progress:
         with self._lock:
             self._under_way[task.run_id] = task
             self._show()
+            self._bar.refresh()
 
     def ended(self, task: Task, record: dict[str, Any]) -> None:
         """A run has ended."""

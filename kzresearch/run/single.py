@@ -6,9 +6,12 @@ run, on whichever engine and machine, goes through here.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import re
+import signal
 import site
 import sys
 import tempfile
@@ -16,13 +19,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kzresearch import records
-from kzresearch.notebooks import Notebook, Value
+if TYPE_CHECKING:
+    from kzresearch import records
+    from kzresearch.notebooks import Notebook, Value
 
 Json = dict[str, Any]
 FAST, STOCK = "fast", "stock"
+NOTEBOOK = "notebook.ipynb"
+ARGUMENTS = ("--IPKernelApp.log_level=ERROR",)
+"""What a kernel is told: it listens on this machine alone; its warning of that is not for a reader."""
 INJECTED = "parameters-of-this-run"
 """The id of the cell of parameters, which papermill would make up anew in each run."""
 
@@ -38,9 +45,16 @@ class Task:
     own: bool = True
 
     @classmethod
-    def of(cls, notebook: Notebook, values: dict[str, Value]) -> Task:
-        """The run of a notebook with values that were checked."""
-        run_id = records.environment().run_id(notebook.content, values)
+    def of(
+        cls,
+        notebook: Notebook,
+        values: dict[str, Value],
+        environment: records.Environment | None = None,
+    ) -> Task:
+        """The run of a notebook, with values that were checked, in an environment (the present)."""
+        from kzresearch import records
+
+        run_id = (environment or records.environment()).run_id(notebook.content, values)
         return cls(notebook.name, notebook.source, values, run_id, notebook.own)
 
     @property
@@ -55,12 +69,15 @@ class Task:
 
     def save(self, folder: Path) -> None:
         """Leave it in a folder for the process that runs it."""
-        (folder / "task.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
+        (folder / NOTEBOOK).write_text(self.source, encoding="utf-8")
+        about = asdict(self) | {"source": ""}
+        (folder / "task.json").write_text(json.dumps(about), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Task:
         """The task that `save` left."""
-        return cls(**json.loads((folder / "task.json").read_text(encoding="utf-8")))
+        about = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+        return cls(**about | {"source": (folder / NOTEBOOK).read_text(encoding="utf-8")})
 
 
 class Failure(Exception):  # noqa: N818
@@ -78,15 +95,17 @@ def run_task(folder: Path, engine: str, tell: Callable[[int], None]) -> None:
     `cells.jsonl`, so that it is not lost where the process is. Raises `Failure` where the kernel
     dies, and where the environment is not the one that the task was made in.
     """
+    from kzresearch import records
+
     task, started = Task.load(folder), datetime.now(UTC)
     same = records.environment().run_id(json.loads(task.source), task.parameters)
     if same != task.run_id:
         raise Failure(
             "EnvironmentChanged",
-            "the package, its data or what is installed is not what it was when the batch was "
-            "started; start it again",
+            "the package, its data or what is installed was changed while the batch ran, and runs "
+            "before and after would not be one; what is there is kept: start it again",
         )
-    notebook = _prepared(task)
+    notebook = _prepared(task, folder)
     with (folder / "cells.jsonl").open("w", encoding="utf-8") as journal:
 
         def keep(cell: Json, cell_index: int, **_: Any) -> None:
@@ -110,7 +129,7 @@ def failed_notebook(
     import nbformat
 
     task = Task.load(folder)
-    notebook = _prepared(task)
+    notebook = _prepared(task, folder)
     for one in notebook["cells"]:
         one["metadata"]["papermill"] = {"status": "pending", "exception": None}
         if one["cell_type"] == "code":
@@ -138,14 +157,13 @@ def failed_notebook(
     return _finished(task, notebook, engine, started, failure)
 
 
-def _prepared(task: Task) -> Any:
+def _prepared(task: Task, folder: Path) -> Any:
     """The notebook as papermill executes it: with its parameters, marked, without old errors."""
-    import nbformat
     from papermill.execute import prepare_notebook_metadata, remove_error_markers
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
-    notebook = load_notebook_node(nbformat.from_dict(json.loads(task.source)))
+    notebook = load_notebook_node(str(folder / NOTEBOOK))
     if task.parameters:
         notebook = parameterize_notebook(notebook, task.parameters)
         for cell in notebook["cells"]:
@@ -156,14 +174,23 @@ def _prepared(task: Task) -> Any:
 
 
 def _execute(notebook: Any, engine: str, **hooks: Any) -> None:
+    import nbclient.client
     from nbclient.exceptions import DeadKernelError
     from papermill.engines import papermill_engines
 
+    # nbclient's own pattern takes forever on a long line: it tries to end at each of its characters.
+    nbclient.client._RGX_CARRIAGERETURN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)  # noqa: SLF001
+
+    # What goes wrong stands in the notebook and in its record.
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
     name: str | None = None
+    ended: list[int | None] = []
     if engine == FAST:
         from kzresearch.run.engine import NAME
 
         name = NAME
+    else:
+        hooks["kernel_manager_class"] = _manager(ended)
     try:
         papermill_engines.execute_notebook_with_engine(
             name,
@@ -171,12 +198,36 @@ def _execute(notebook: Any, engine: str, **hooks: Any) -> None:
             kernel_name=papermill_engines.nb_kernel_name(name, notebook),
             progress_bar=False,
             coalesce_streams=True,
-            # The kernel listens on this machine alone; its warning of that is not for a reader.
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            extra_arguments=[*ARGUMENTS],
             **hooks,
         )
     except DeadKernelError:
-        raise Failure("KernelDied", "the notebook's kernel ended by itself") from None
+        raise end_in_words(ended[-1] if ended else None) from None
+
+
+def _manager(ended: list[int | None]) -> type:
+    """Jupyter's manager of a kernel, which notes with which exit code the kernel has ended."""
+    from jupyter_client.manager import AsyncKernelManager
+
+    class Manager(AsyncKernelManager):
+        async def is_alive(self) -> bool:  # type: ignore[override]
+            alive = bool(await super().is_alive())
+            if not alive and self.provisioner:
+                ended.append(await self.provisioner.poll())
+            return alive
+
+    return Manager
+
+
+def end_in_words(code: int | None) -> Failure:
+    """What it means that a notebook's process is gone, with an exit code or, below 0, a signal."""
+    if code is not None and code < 0:
+        names = {one.value: one.name for one in signal.Signals}
+        hint = "; the system does so where memory runs out" if code == -signal.SIGKILL else ""
+        name = names.get(-code, f"signal {-code}")
+        return Failure("Killed", f"the notebook's process was killed by {name}{hint}")
+    known = "" if code is None else f", with exit code {code}"
+    return Failure("KernelDied", f"the notebook ended its own process{known}")
 
 
 def _finished(
@@ -184,6 +235,8 @@ def _finished(
 ) -> bytes:
     """The executed notebook, scrubbed, with its record: the bytes of the file."""
     import nbformat
+
+    from kzresearch import records
 
     error = _error(notebook)
     _scrub(notebook)
@@ -199,11 +252,14 @@ def _finished(
 def _error(notebook: Any) -> Json | None:
     """Which cell failed and how; papermill's banners are put into the notebook."""
     from papermill.exceptions import PapermillExecutionError
-    from papermill.execute import raise_for_execution_errors
+    from papermill.execute import ERROR_MARKER_TAG, raise_for_execution_errors
 
     try:
         raise_for_execution_errors(notebook, None)
     except PapermillExecutionError as failure:
+        for place, cell in enumerate(notebook["cells"]):
+            if ERROR_MARKER_TAG in cell["metadata"].get("tags", []):
+                cell["id"] = f"error-{place}"
         return {
             "cell": failure.exec_count,
             "type": failure.ename,
@@ -234,6 +290,12 @@ def _without_paths(text: str) -> str:
     return re.sub(r"temporary/(kzresearch|ipykernel)[\w-]+(/run-[\w]+)?", r"temporary/\1", text)
 
 
+def _here() -> str:
+    with contextlib.suppress(FileNotFoundError):  # a notebook has taken it away
+        return os.getcwd()  # noqa: PTH109
+    return ""
+
+
 def _folders() -> list[tuple[str, str]]:
     package = Path(__file__).resolve().parents[1]
     found = {
@@ -242,7 +304,8 @@ def _folders() -> list[tuple[str, str]]:
         **dict.fromkeys(site.getsitepackages(), "site-packages"),
         sys.prefix: "environment",
         sys.base_prefix: "python",
-        os.getcwd(): ".",  # noqa: PTH109
+        _here(): ".",
+        str(Path(tempfile.gettempdir()).parent): "run",  # in a run's own process: its folder
         tempfile.gettempdir(): "temporary",
         str(Path.home()): "~",
     }

@@ -11,8 +11,14 @@ does, and takes with it the processes it has started and FOLDER.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
-import importlib
+import ctypes
+import errno
+import gc
+import importlib.abc
+import importlib.machinery
+import io
 import json
 import os
 import pkgutil
@@ -30,10 +36,14 @@ from typing import Any
 
 import psutil
 
+from kzresearch import records
 from kzresearch.run.single import FAST, STOCK, Failure, run_task
 
-HARMLESS = ("jemalloc", "polars-")
-"""How the threads are named that polars and its allocator start at import: they may be forked."""
+HARMLESS = {"jemalloc_bg_thd", "polars-ooc-clea"}
+"""The threads that polars and its allocator start at import, which may be forked; others may not."""
+DIE_WITH_PARENT, ADOPT_ORPHANS = 1, 36
+"""What Linux is asked for a process (`prctl`)."""
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 FAILURE = "failure.json"
 
 
@@ -45,6 +55,10 @@ class _Events:
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, 1)
         os.close(nowhere)
+
+    def keep_from_children(self) -> None:
+        """Processes that this one forks do not hold the pipe: its end means that this one is gone."""
+        os.register_at_fork(after_in_child=lambda: os.close(self._fd))
 
     def send(self, **event: Any) -> None:
         """Write one event."""
@@ -65,9 +79,14 @@ def _fork(events: _Events, home: Path) -> None:
     """Fork a process for each folder that a line names; say when it begins and how it ends."""
     from kzresearch.run import engine
 
+    (home / "ipython").mkdir()
+    os.environ["IPYTHONDIR"] = str(home / "ipython")  # none of the user's
     _import_everything()
+    records.environment()
     engine.warm()
     events.send(ready=_not_forkable())
+    me = os.getpid()
+    _ask_linux(ADOPT_ORPHANS, 1)
     children: dict[int, tuple[int, str]] = {}
     with selectors.DefaultSelector() as selector:
         selector.register(0, selectors.EVENT_READ)
@@ -76,7 +95,12 @@ def _fork(events: _Events, home: Path) -> None:
             for key, _ in selector.select():
                 if key.fd in children:
                     selector.unregister(key.fd)
-                    _reap(events, key.fd, *children.pop(key.fd))
+                    pid, folder = children.pop(key.fd)
+                    _kill_group(pid)
+                    _, status = os.waitpid(pid, 0)
+                    os.close(key.fd)
+                    _kill_orphans({pid for pid, _ in children.values()})
+                    events.send(run=folder, ended=os.waitstatus_to_exitcode(status))
                     continue
                 for folder in lines.read():
                     if reason := _not_forkable():
@@ -84,7 +108,7 @@ def _fork(events: _Events, home: Path) -> None:
                         continue
                     pid = os.fork()
                     if not pid:
-                        _child(events, Path(folder))
+                        _child(events, Path(folder), me)
                     watched = os.pidfd_open(pid)
                     children[watched] = (pid, folder)
                     selector.register(watched, selectors.EVENT_READ)
@@ -92,7 +116,8 @@ def _fork(events: _Events, home: Path) -> None:
                 if lines.ended:
                     for pid, _ in children.values():
                         _kill_group(pid)
-                    shutil.rmtree(home, ignore_errors=True)
+                    _kill_orphans(set())
+                    shutil.rmtree(home.parent, ignore_errors=True)  # the pool may have been killed
                     return
 
 
@@ -126,68 +151,88 @@ def _not_forkable() -> str | None:
     me = str(os.getpid())
     for thread in Path("/proc/self/task").iterdir():
         name = (thread / "comm").read_text().strip()
-        if thread.name != me and not name.startswith(HARMLESS):
+        if thread.name != me and name not in HARMLESS:
             return f"a thread named {name} runs in the process that would be forked"
     return None
 
 
-def _reap(events: _Events, watched: int, pid: int, folder: str) -> None:
-    _kill_group(pid)  # what the notebook left running
-    _, status = os.waitpid(pid, 0)
-    os.close(watched)
-    events.send(run=folder, ended=os.waitstatus_to_exitcode(status))
-
-
 def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+    for kill in (os.killpg, os.kill):  # it may not lead its group yet
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
 
 
-def _child(events: _Events, folder: Path) -> None:
+def _kill_orphans(others: set[int]) -> None:
+    """Kill this process's children but the others: what a run leaves running becomes its child."""
+    listed = Path(f"/proc/self/task/{os.getpid()}/children")
+    with contextlib.suppress(OSError):
+        while left := {int(pid) for pid in listed.read_text().split()} - others:
+            for pid in left:
+                _kill_group(pid)
+                os.waitpid(pid, 0)
+
+
+def _ask_linux(what: int, value: int) -> None:
+    ctypes.CDLL(None).prctl(what, value, 0, 0, 0)
+
+
+def _child(events: _Events, folder: Path, parent: int) -> None:
     """Run the folder's task in this process, which was forked for it, and end."""
     code = 1
     try:
         os.setsid()
-        _end_with_parent()
+        _ask_linux(DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        _ask_linux(ADOPT_ORPHANS, 1)
+        events.keep_from_children()
         nowhere = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 2):
             os.dup2(nowhere, fd)
+        os.close(nowhere)
         random.seed()
         if numpy := sys.modules.get("numpy"):
             numpy.random.seed()
-        sys.path.insert(0, "")  # as in a kernel
         _run(events, folder, FAST)
         code = 0
+        _come_to_an_end()
     finally:
         os._exit(code)
 
 
-def _end_with_parent() -> None:
-    """Be killed when the parent is, also where it cannot say so."""
-    import ctypes
-
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+def _come_to_an_end() -> None:
+    """Do what the notebook has left to the end of its process; a kernel has five seconds for that."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(5)
+    atexit._run_exitfuncs()  # noqa: SLF001
+    for one in gc.get_objects():
+        if issubclass(type(one), io.IOBase):
+            with contextlib.suppress(Exception):
+                one.flush()
 
 
 def _run(events: _Events, folder: Path, engine: str) -> None:
     """Run the folder's task; where it has no result, `failure.json` says why."""
-    for name in ("work", "temporary"):
-        (folder / name).mkdir()
-    os.environ["TMPDIR"] = str(folder / "temporary")
-    tempfile.tempdir = None
-    os.chdir(folder / "work")
     try:
+        for name in ("work", "temporary", "temporary/ipython"):
+            (folder / name).mkdir()
+        os.environ["TMPDIR"] = str(folder / "temporary")
+        tempfile.tempdir = None
+        os.environ["IPYTHONDIR"] = str(folder / "temporary" / "ipython")  # none of the user's
+        os.chdir(folder / "work")
+        if engine == FAST:
+            from kzresearch.run.engine import as_a_kernel
+
+            as_a_kernel()
         run_task(folder, engine, lambda cell: events.send(run=str(folder), cell=cell))
     except Failure as failure:
         why = {"kind": failure.kind, "message": str(failure)}
         (folder / FAILURE).write_text(json.dumps(why), encoding="utf-8")
-    except OSError as error:
-        why = {"kind": "OutputError", "message": f"cannot write: {error.strerror}"}
-        (folder / FAILURE).write_text(json.dumps(why), encoding="utf-8")
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            why = {"kind": "OutputError", "message": f"cannot write: {error.strerror}"}
+            (folder / FAILURE).write_text(json.dumps(why), encoding="utf-8")
+            return
         last = traceback.extract_tb(error.__traceback__)[-1]
         message = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
         why = {"kind": "EngineError", "message": message}
@@ -198,7 +243,11 @@ def _stock(events: _Events, folder: Path) -> None:
     """Run the folder's task on papermill's own engine, in this process and its kernel's."""
     threading.Thread(target=_until_input_ends, args=(folder,), daemon=True).start()
     events.send(run=str(folder), pid=os.getpid())
+    if sys.platform == "linux":
+        _ask_linux(ADOPT_ORPHANS, 1)
     _run(events, folder, STOCK)
+    if sys.platform == "linux":
+        _kill_orphans(set())
     os._exit(0)  # the folder is the pool's as long as that lives
 
 
@@ -208,7 +257,7 @@ def _until_input_ends(folder: Path) -> None:
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             process.kill()
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder.parent, ignore_errors=True)
     os._exit(1)
 
 
@@ -228,7 +277,7 @@ def _pages(events: _Events, home: Path) -> None:
                 events.send(run=source, page=None)
             except Exception as error:
                 events.send(run=source, page=f"{type(error).__name__}: {error}")
-    shutil.rmtree(home, ignore_errors=True)
+    shutil.rmtree(home.parent, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,6 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from kzresearch.notebooks import ORDER
-from kzresearch.resources import notebooks_dir
-
 RUN = """
 import sys
 import kzresearch  # keeps the slow uri parser out
@@ -133,20 +130,6 @@ def test_both_engines_put_out_the_same(features, tmp_path):
     for words in ("a 7", "raw", "below", "from C", "process", "magic", "'awaited'", "careful"):
         assert words in texts, words
     assert "never" not in texts
-
-
-@pytest.mark.parametrize("name", ORDER)
-def test_every_notebook_of_the_project_is_the_same_in_this_process(report, name, tmp_path):
-    period, outcome = next((p, one) for (n, p), one in sorted(report.items()) if n == name)
-    parameters = outcome.record["parameters"]
-    fast, _ = execute(
-        "kzresearch", notebooks_dir() / f"{name}.ipynb", tmp_path / "fast.ipynb", parameters
-    )
-    given = [cell.get("outputs", []) for cell in fast["cells"] if cell["cell_type"] == "code"]
-    known = [
-        cell.get("outputs", []) for cell in outcome.notebook["cells"] if cell["cell_type"] == "code"
-    ]
-    assert given == known, period
 
 
 def test_error_of_a_cell_ends_the_run_as_papermill_does(tmp_path, features):
