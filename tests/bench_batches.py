@@ -144,8 +144,10 @@ def dask(folder: Path):
     """A scheduler and two workers on this machine."""
     from tests.run.servers import dask_cluster
 
-    with dask_cluster(folder, workers=2) as address:
-        yield address
+    with dask_cluster(folder) as cluster:
+        cluster.workers(2)
+        cluster.joined(2)
+        yield cluster.address
 
 
 def measured(report: Report) -> list[bool]:

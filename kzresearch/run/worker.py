@@ -142,7 +142,7 @@ def _import_everything() -> None:
     for module in pkgutil.walk_packages(kzresearch.__path__, "kzresearch."):
         if module.name.split(".")[-1] not in {"__main__", "worker", "cluster", "cli", "html"}:
             importlib.import_module(module.name)
-    for name in ("altair", "great_tables", "narwhals._polars.dataframe", "scipy.stats"):
+    for name in ("altair", "great_tables", "narwhals._polars.dataframe", "scipy.optimize"):
         importlib.import_module(name)
 
 
