@@ -374,9 +374,9 @@ def _failures(made: Made, *, err: bool) -> None:
     """The table of failures: run, cell, error, and where the notebook with the error is."""
     for task, record in made.failed:
         error = record["error"]
-        cell = "before any cell" if error["cell"] is None else f"cell {error['cell']}"
+        where = "outside its cells" if error["cell"] is None else f"in cell {error['cell']}"
         click.echo(
-            f"Error: {task.label} failed in {cell}: {error['type']}: {error['message']}", err=err
+            f"Error: {task.label} failed {where}: {error['type']}: {error['message']}", err=err
         )
         click.echo(
             f"  the notebook with the error in place: {made.outputs.link(f'{task.stem}.ipynb')}",

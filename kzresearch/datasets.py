@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
+from typing import cast
 
 import dataframely as dy
 import polars as pl
@@ -20,7 +21,7 @@ from kzresearch.errors import IncompleteSumWarning, UnknownValueError, unknown_v
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE
 from kzresearch.regions import COUNTRY, load_regions, region_codes, regions_reporting
-from kzresearch.resources import data_dir
+from kzresearch.resources import data_dir, read_texts
 from kzresearch.schemas import (
     FreedomInTheWorld,
     Population,
@@ -155,10 +156,19 @@ def check_period(period: str) -> None:
 
 
 @cache
-def articles() -> pl.Series:
+def articles() -> list[str]:
     """The articles of the Criminal Code in the form (`146`, `188-1`), in its order."""
     names = codebook.row_names()
-    return names.filter(pl.col("row") == "article:" + pl.col("article"))["article"]
+    pairs = zip(names["row"], names["article"], strict=True)
+    return [article for row, article in pairs if row == f"article:{article}"]
+
+
+def warm() -> None:
+    """Read what every loader needs; no polars query is made, so that a process may be forked."""
+    codebook.warm()
+    region_codes()
+    coverage()
+    articles()
 
 
 def load_workbooks() -> dy.DataFrame[Workbooks]:
@@ -169,7 +179,7 @@ def load_workbooks() -> dy.DataFrame[Workbooks]:
 
     Source: the workbooks' own metadata, as read by `read_form_1m`.
     """
-    return Workbooks.cast(pl.read_csv(data_dir() / "workbooks.csv", infer_schema=False))
+    return cast("dy.DataFrame[Workbooks]", read_texts(data_dir() / "workbooks.csv"))
 
 
 @cache
@@ -239,11 +249,14 @@ def load_torture_indices() -> dy.DataFrame[TortureIndices]:
 @cache
 def coverage() -> pl.DataFrame:
     """Which period is held for which region, from which source: period, region, source."""
-    reported = pl.read_csv(data_dir() / "transcribed" / "form_1m_reported.csv", infer_schema=False)
     columns = ["period", "region", "source"]
-    return pl.concat([load_workbooks().select(columns), reported.select(columns).unique()]).sort(
-        columns
-    )
+    reported = read_texts(data_dir() / "transcribed" / "form_1m_reported.csv")
+    lines = {
+        line
+        for table in (load_workbooks(), reported)
+        for line in zip(*(table[name] for name in columns), strict=True)
+    }
+    return pl.DataFrame(sorted(lines), schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
 def _known(what: str, given: Filter, known: Iterable[str]) -> list[str] | None:

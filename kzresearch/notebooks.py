@@ -175,7 +175,7 @@ def _listed() -> dict[str, Callable[[Any], list[Any]]]:
     return {
         "period": lambda _: held["period"].unique().sort().to_list(),
         "region": regions,
-        "article": lambda _: datasets.articles().to_list(),
+        "article": lambda _: datasets.articles(),
         "map": lambda _: list(geography.MAPS),
         "indicator": lambda _: list(INDICATORS),
         "country": lambda _: (

@@ -239,14 +239,20 @@ def run_record(  # the parts of a record, in its order
     }
 
 
-def in_order(executed: Json, parameters: Json) -> Json:
+def in_order(executed: Json) -> Json:
     """The record in an executed notebook, in the order in which it was made.
 
     The notebook's format sorts the keys of every object.
     """
     record = executed["metadata"]["kzresearch"]
+    given = "".join(
+        f"\n{''.join(cell['source'])}"
+        for cell in executed["cells"]
+        if "injected-parameters" in cell["metadata"].get("tags", [])
+    )
+    names = sorted(record["parameters"], key=lambda name: given.find(f"\n{name} = "))
     record |= {
-        "parameters": {name: record["parameters"][name] for name in parameters},
+        "parameters": {name: record["parameters"][name] for name in names},
         "results": {name: record["results"][name] for name in results_of(executed)},
     }
     return {name: record[name] for name in ORDER}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 from functools import cache
+from typing import Any, cast
 
 import dataframely as dy
 import polars as pl
 
-from kzresearch.resources import data_dir
+from kzresearch.resources import data_dir, read_texts
 from kzresearch.schemas import Regions
 
 COUNTRY = "KZ"
@@ -26,10 +27,14 @@ def load_regions() -> dy.DataFrame[Regions]:
     Source: geokz and the project's own compilation (`geokz`, `kzresearch_regions` in
     `load_sources()`).
     """
-    frame = pl.read_csv(data_dir() / "transcribed" / "regions.csv", infer_schema=False)
-    dates = pl.col("valid_from", "valid_to").str.to_date()
-    tiles = pl.col("tile_row", "tile_column").cast(pl.Int64)
-    return Regions.cast(frame.with_columns(dates, tiles))
+    table = read_texts(data_dir() / "transcribed" / "regions.csv").to_dict(as_series=False)
+    types: dict[str, Any] = dict.fromkeys(table, pl.String)
+    for name in ("valid_from", "valid_to"):
+        table[name] = [day and date.fromisoformat(day) for day in table[name]]
+        types[name] = pl.Date
+    for name in ("tile_row", "tile_column"):
+        table[name], types[name] = [int(place) for place in table[name]], pl.Int64
+    return cast("dy.DataFrame[Regions]", pl.DataFrame(table, schema=types))
 
 
 @cache

@@ -1,6 +1,13 @@
 """Where the package's data and notebooks are: beside it in a checkout, inside it in a wheel."""
 
+from __future__ import annotations
+
+import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -24,3 +31,17 @@ def checkout_dir() -> Path | None:
     """The root of the git checkout the package runs from, or None for an installed wheel."""
     root = _PACKAGE.parent
     return root if (root / ".git").exists() and (root / "pyproject.toml").exists() else None
+
+
+def read_texts(path: Path) -> pl.DataFrame:
+    """A small CSV file as a frame of texts, null where nothing stands.
+
+    No polars query is made, which would start threads: a process that has read one may be forked.
+    """
+    import polars as pl
+
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
+    texts = {name: [text or None for text in of] for name, of in zip(header, columns, strict=True)}
+    return pl.DataFrame(texts, schema=dict.fromkeys(header, pl.String))

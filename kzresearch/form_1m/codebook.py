@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import dataframely as dy
 import polars as pl
 
+from kzresearch.resources import read_texts
 from kzresearch.schemas import Codebook
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Section:
 
 @cache
 def _table(name: str) -> pl.DataFrame:
-    return pl.read_csv(_FOLDER / f"{name}.csv", infer_schema=False)
+    return read_texts(_FOLDER / f"{name}.csv")
 
 
 @cache
@@ -112,10 +113,27 @@ def only_reported() -> frozenset[str]:
     return frozenset(measures()) - frozenset(_table("columns")["measure"])
 
 
-def held(table: str, sections: list[str]) -> pl.Series:
+def held(table: str, sections: list[str]) -> list[str]:
     """The rows (`"rows"`) or measures (`"columns"`) that at least one of the sections has."""
-    name = {"rows": "row", "columns": "measure"}[table]
-    return _table(table).filter(pl.col("section").is_in(sections))[name].unique(maintain_order=True)
+    return list(dict.fromkeys(name for one in sections for name in _held(table).get(one, ())))
+
+
+@cache
+def _held(table: str) -> dict[str, list[str]]:
+    frame, found = _table(table), dict[str, list[str]]()
+    names = frame[{"rows": "row", "columns": "measure"}[table]]
+    for section, name in zip(frame["section"], names, strict=True):
+        found.setdefault(section, []).append(name)
+    return found
+
+
+def warm() -> None:
+    """Read what lookups need; no polars query is made."""
+    for table in ("rows", "columns"):
+        _held(table)
+    section_names()
+    only_reported()
+    _row_lines()
 
 
 @cache

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kzresearch.errors import KzresearchError, ParameterError, unknown_value
 from kzresearch.run import FORMATS
 from kzresearch.run.outputs import Outputs
-from kzresearch.run.pool import Pool
+from kzresearch.run.pool import PageError, Pool
 from kzresearch.run.progress import Progress
 from kzresearch.run.results import Kept, collect
 from kzresearch.run.single import FAST, STOCK, Task
@@ -164,9 +164,14 @@ class Maker:
             tag, content = now, self.outputs.read(f"{task.stem}.ipynb")
 
     def _beside(self, task: Task, content: bytes) -> Json:
-        if "html" in self.formats:
-            self.outputs.write(f"{task.stem}.html", self.pool.page(content))
-        return leave_record(self.outputs, task, content)
+        record = leave_record(self.outputs, task, content)
+        try:
+            if "html" in self.formats:
+                self.outputs.write(f"{task.stem}.html", self.pool.page(content))
+        except PageError as error:  # the run stands; the next batch tries to make the page again
+            missing = {"cell": None, "type": "PageError", "message": str(error)}
+            return record | {"status": "failed", "error": record["error"] or missing}
+        return record
 
 
 def completed(outputs: Outputs, task: Task) -> bytes | None:
@@ -184,7 +189,7 @@ def leave_record(outputs: Outputs, task: Task, content: bytes) -> Json:
     """Leave the record of an executed notebook beside it; the record."""
     from kzresearch import records
 
-    record = records.in_order(json.loads(content), task.parameters)
+    record = records.in_order(json.loads(content))
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     outputs.write(f"{task.stem}.json", text.encode())
     return record
@@ -366,8 +371,10 @@ def make(
         records = {one.task.run_id: one.record for one in planned if one.record}
         with Progress(len(to_do), options.progress, say) as progress:
             if pool:
+                if to_do and "html" in options.formats:
+                    pool.expect_pages()
                 maker = Maker(outputs, pool, options.formats, options.force)
-                made = _here(to_do, maker, jobs, progress)
+                made = _here(to_do, maker, progress)
             else:
                 made = _on_cluster(to_do, outputs, options, progress)
             for task, record in made:
@@ -377,16 +384,14 @@ def make(
     return Made(outputs, [(one, records[one.task.run_id] or {}) for one in planned])
 
 
-def _here(
-    tasks: list[Task], maker: Maker, jobs: int, progress: Progress
-) -> Iterator[tuple[Task, Json]]:
+def _here(tasks: list[Task], maker: Maker, progress: Progress) -> Iterator[tuple[Task, Json]]:
     """Run tasks on this machine, several at a time; each with its record as it ends."""
 
     def one(task: Task) -> tuple[Task, Json]:
         progress.began(task)
         return task, maker.make(task)
 
-    with ThreadPoolExecutor(jobs) as threads:
+    with ThreadPoolExecutor(maker.pool.threads) as threads:
         try:
             waiting: set[Future[tuple[Task, Json]]] = {threads.submit(one, task) for task in tasks}
             while waiting:

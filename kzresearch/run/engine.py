@@ -370,12 +370,19 @@ def warm() -> None:
     import altair as alt
     import nbformat
 
+    from kzresearch import datasets, sources
+    from kzresearch.charts import theme
+
     _Kernel.instance()
     application: Any = IPKernelApp
     application.patch_io(None)
     application.init_pdb(None)
     nbformat.reads(nbformat.writes(nbformat.v4.new_notebook()), as_version=4)
-    alt.Chart(alt.Data(url="none")).mark_point().encode(x="a:Q").to_dict()
+    sources.read_sources()
+    datasets.warm()
+    one = theme.layer(alt.Data(url="none"), "point", {"x": theme.quantity("a")})
+    chart = theme.Layers(layer=[one, one], title=theme.heading("a", "b"), description="c")
+    chart._repr_mimebundle_()
     # What is made so far is neither looked at by the collector in a child nor copied for that.
     gc.collect()
     gc.freeze()

@@ -123,6 +123,11 @@ class Pool:
         self._workers: set[_Worker] = set()
         self._owners: dict[str, _Worker] = {}
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        # A page takes less than a run: half as many processes make them as make runs.
+        self._runs = threading.Semaphore(jobs)
+        self._pages = threading.Semaphore((jobs + 1) // 2)
+        self.threads = jobs + (jobs + 1) // 2
+        """How many threads keep the pool busy."""
         self._warned: set[str] = set()
         if engine == FAST and sys.platform == "linux":
             self._start_parent()
@@ -166,6 +171,10 @@ class Pool:
                 self._warn(sentence)
 
     def _watched(self, task: Task, engine: str, tell: Callable[[int | None], None]) -> bytes:
+        with self._runs:
+            return self._watched_now(task, engine, tell)
+
+    def _watched_now(self, task: Task, engine: str, tell: Callable[[int | None], None]) -> bytes:
         folder = self._folder / f"run-{secrets.token_hex(6)}"
         started = datetime.now(UTC)
         try:
@@ -249,19 +258,30 @@ class Pool:
                 if owner is worker:
                     self._waiting[key].put(event)
 
+    def expect_pages(self) -> None:
+        """Start a process that makes pages before the first is asked for."""
+        self._idle.put(self._start_pages())
+
+    def _start_pages(self) -> _Worker:
+        return self._start("pages", self._folder / f"pages-{secrets.token_hex(6)}")
+
     def _page_worker(self) -> _Worker:
         with contextlib.suppress(queue.Empty):
             while True:
                 worker = self._idle.get_nowait()
                 if worker in self._workers:
                     return worker
-        return self._start("pages", self._folder / f"pages-{secrets.token_hex(6)}")
+        return self._start_pages()
 
     def page(self, notebook: bytes) -> bytes:
         """The page of an executed notebook, made in a process that lives on.
 
-        Raises KzresearchError where it cannot be made, OutputError where there is no room.
+        Raises PageError where it cannot be made, OutputError where there is no room for it.
         """
+        with self._pages:
+            return self._page(notebook)
+
+    def _page(self, notebook: bytes) -> bytes:
         worker = self._page_worker()
         source, target = worker.folder / "executed.ipynb", worker.folder / "page.html"
         try:
@@ -269,11 +289,14 @@ class Pool:
                 self._bind(source, worker)
                 source.write_bytes(notebook)
                 worker.tell([str(source), str(target)])
-                why = events.get().get("page", "its process is gone")
+                why = events.get(timeout=self._timeout).get("page", "its process is gone")
             self._still_open()
             if why:
-                raise KzresearchError(f"a page could not be made: {why}")
+                raise PageError(f"its page could not be made: {why}")
             return target.read_bytes()
+        except queue.Empty:
+            worker.end()
+            raise PageError(f"its page was not made within {self._timeout:g} s") from None
         except OSError as error:
             self._still_open()
             raise OutputError(
@@ -282,6 +305,10 @@ class Pool:
         finally:
             if worker in self._workers:
                 self._idle.put(worker)
+
+
+class PageError(KzresearchError):
+    """A page that could not be made of an executed notebook."""
 
 
 def lost(task: Task, failure: Failure) -> bytes:

@@ -98,13 +98,6 @@ def run_task(folder: Path, engine: str, tell: Callable[[int], None]) -> None:
     from kzresearch import records
 
     task, started = Task.load(folder), datetime.now(UTC)
-    same = records.environment().run_id(json.loads(task.source), task.parameters)
-    if same != task.run_id:
-        raise Failure(
-            "EnvironmentChanged",
-            "the package, its data or what is installed was changed while the batch ran, and runs "
-            "before and after would not be one; what is there is kept: start it again",
-        )
     notebook = _prepared(task, folder)
     with (folder / "cells.jsonl").open("w", encoding="utf-8") as journal:
 
@@ -117,6 +110,13 @@ def run_task(folder: Path, engine: str, tell: Callable[[int], None]) -> None:
             engine,
             on_cell_start=lambda cell, cell_index: tell(cell_index),  # noqa: ARG005
             on_cell_executed=keep,
+        )
+    same = records.environment().run_id(json.loads(task.source), task.parameters)
+    if same != task.run_id:
+        raise Failure(
+            "EnvironmentChanged",
+            "the package, its data or what is installed was changed while the batch ran, and runs "
+            "before and after would not be one; what is there is kept: start it again",
         )
     (folder / "executed.part").write_bytes(_finished(task, notebook, engine, started))
     (folder / "executed.part").rename(folder / "executed.ipynb")

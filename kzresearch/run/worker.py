@@ -261,18 +261,32 @@ def _until_input_ends(folder: Path) -> None:
     os._exit(1)
 
 
+def _hide_fonts(home: Path) -> None:
+    """Leave vl-convert the font that it brings: texts are as wide on every machine then.
+
+    It also opens a font of the system's again for every glyph, which takes four times as long.
+    """
+    fonts = home / "fonts.conf"
+    fonts.write_text(f"<fontconfig><dir>{home}</dir></fontconfig>", encoding="utf-8")
+    os.environ["FONTCONFIG_FILE"] = str(fonts)
+
+
 def _pages(events: _Events, home: Path) -> None:
     """Make the page of each notebook that a line names: [path of the notebook, path of the page]."""
     import nbformat
 
     from kzresearch.publish import html
 
+    _hide_fonts(home)
+    # What is imported is not looked at by the collector again and again.
+    gc.collect()
+    gc.freeze()
     lines = _Lines()
     while not lines.ended:
         for source, target in lines.read():
             try:
                 notebook = nbformat.reads(Path(source).read_text(encoding="utf-8"), as_version=4)
-                page = html.page(notebook, notebook["metadata"]["kzresearch"])
+                page = html.page(notebook, records.in_order(notebook))
                 Path(target).write_text(page, encoding="utf-8")
                 events.send(run=source, page=None)
             except Exception as error:

@@ -240,6 +240,25 @@ def test_failures_are_told_apart_kept_with_the_error_in_place_and_stop_nothing(
     assert page.count("division by zero") >= 1
 
 
+def test_a_page_that_cannot_be_made_is_told_and_made_the_next_time(folder, tmp_path):
+    path = made(
+        tmp_path / "draws.ipynb",
+        "from IPython.display import display\n"
+        "display({'application/vnd.vegalite.v5+json': {'mark': 'nothing known'}}, raw=True)",
+    )
+    words = [path, folder / "good.ipynb", "--out", tmp_path / "out"]
+    done = batch(*words)
+    assert done.returncode == 1
+    assert (
+        "draws n=1 failed outside its cells: PageError: its page could not be made: " in done.stderr
+    )
+    assert [one.name.split("-")[0] for one in runs(tmp_path / "out", "html")] == ["good"]
+    (record,) = (tmp_path / "out").glob("draws-*.json")
+    assert json.loads(record.read_text(encoding="utf-8"))["status"] == "completed"
+    assert batch(*words).stderr.startswith("2 runs: 1 to be completed, 1 done\n")
+    assert batch(*words, "--formats", "none").returncode == 0
+
+
 def test_a_failed_run_is_run_again_the_next_time(tmp_path):
     flag = tmp_path / "flag"
     path = made(
