@@ -10,6 +10,7 @@ from IPython.display import Markdown
 import kzresearch as kz
 from kzresearch import attrition
 from kzresearch.boundaries import Boundaries
+from kzresearch.charts.dispositions import LINE
 from kzresearch.charts.theme import Layers, layer, quantity
 from kzresearch.geography import regional_report
 from kzresearch.peers import INDICES, among_peers
@@ -197,3 +198,23 @@ def test_charts_of_others_are_validated_as_ever():
     with pytest.raises(SchemaValidationError, match="perhaps"):
         alt.Scale(zero="perhaps")
     assert alt.layer(alt.Chart().mark_point())._repr_mimebundle_.__module__.startswith("altair")
+
+
+def lines_of_words(chart) -> list[tuple[float, float]]:
+    """Top and bottom of each text on where cases came from, as drawn."""
+    texts = [row for row in rows(chart) if row.get("text", " ")[0] in "●○"]
+    return [
+        (row["y"] - LINE / 2, row["y"] + (row["text"].count("\n") + 0.5) * LINE) for row in texts
+    ]
+
+
+@pytest.mark.parametrize(("region", "article"), [("KZ-59", "146"), ("KZ-33", "120"), ("KZ", "146")])
+def test_words_on_where_cases_came_from_do_not_lie_upon_each_other(region, article):
+    flow = kz.case_flow("2022-12", region, article)
+    cohort = kz.case_flow("2022-12", region, article, cohort=True)
+    chart = kz.charts.cases(attrition.origins(flow, cohort), "t", "s")
+    (top, above), (below, bottom) = lines_of_words(chart)
+    height, dust = chart.to_dict()["height"], 1e-6
+    assert 0 <= top + dust
+    assert top < above <= below + dust
+    assert below < bottom <= height + dust

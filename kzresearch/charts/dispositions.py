@@ -76,6 +76,10 @@ def cases(frame: pl.DataFrame, title: str, source: str) -> Layers | Markdown:
         below.append("Which of them were registered in the year is not told apart by the source.")
     below = [line for text in [*below, _scale(per)] for line in textwrap.wrap(text, 110)]
     bottom = groups[-1].top + groups[-1].height + GAP
+    room = LINE * sum(text.count("\n") + 1 for text in _came(groups, origins)) + GAP
+    if room > bottom:  # few cases: the words on where they came from need more
+        groups = [one._replace(top=one.top + (room - bottom) / 2) for one in groups]
+        bottom = room
     height = bottom + LINE * len(below)
     at: Channels = {
         "x": quantity("x", axis=None, scale={"domain": [0, WIDTH]}),
@@ -217,13 +221,11 @@ def _words(
 ) -> list[alt.Chart]:
     places = _places(groups, origins, bottom)
     left = []
-    for origin in origins:
+    for origin, text in zip(origins, _came(groups, origins), strict=True):
         first, _ = places[origin, 0]
         last, thickness = places[origin, len(groups) - 1]
-        mark = "●" if origin == "of_year" else "○"
-        count = number(sum(group.parts[origin] for group in groups))
-        said = textwrap.wrap(ORIGINS[origin] if len(origins) > 1 else "in all", 14)
-        left.append(((first + last + thickness) / 2, "\n".join([f"{mark} {count}", *said])))
+        left.append(((first + last + thickness) / 2, text))
+    left = _apart(left, bottom)
     right = [(group.top + group.height / 2, group.words) for group in groups]
     last_lines = [(bottom + LINE * (index + 0.5), text) for index, text in enumerate(below)]
 
@@ -241,6 +243,29 @@ def _words(
         texts(WORDS, right, align="left"),
         texts(0, last_lines, align="left", fontStyle="italic"),
     ]
+
+
+def _came(groups: list[_Group], origins: list[str]) -> list[str]:
+    """How many cases came from each origin, in words."""
+    texts = []
+    for origin in origins:
+        mark = "●" if origin == "of_year" else "○"
+        count = number(sum(group.parts[origin] for group in groups))
+        said = textwrap.wrap(ORIGINS[origin] if len(origins) > 1 else "in all", 14)
+        texts.append("\n".join([f"{mark} {count}", *said]))
+    return texts
+
+
+def _apart(texts: list[tuple[float, str]], bottom: float) -> list[tuple[float, str]]:
+    """Texts, each with its middle, moved so far that none lies upon another."""
+    if len(texts) == 1:
+        return texts
+    (one, above), (other, below) = texts
+    halves = [(text.count("\n") + 1) * LINE / 2 for text in (above, below)]
+    overlap = max(one + halves[0] - (other - halves[1]), 0)
+    one, other = one - overlap / 2, other + overlap / 2
+    move = max(halves[0] - one, 0) - max(other + halves[1] - bottom, 0)
+    return [(one + move, above), (other + move, below)] if overlap else texts
 
 
 def _description(frame: pl.DataFrame, title: str, total: int, per: int, origins: list[str]) -> str:
