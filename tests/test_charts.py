@@ -215,6 +215,6 @@ def test_words_on_where_cases_came_from_do_not_lie_upon_each_other(region, artic
     chart = kz.charts.cases(attrition.origins(flow, cohort), "t", "s")
     (top, above), (below, bottom) = lines_of_words(chart)
     height, dust = chart.to_dict()["height"], 1e-6
-    assert 0 <= top + dust
+    assert top + dust >= 0
     assert top < above <= below + dust
     assert below < bottom <= height + dust
