@@ -156,7 +156,7 @@ def batch(
     formats: str,
     **how: Any,
 ) -> None:
-    r"""Run NOTEBOOKs for all combinations of parameters; what was run before is not run again.
+    """Run NOTEBOOKs for all combinations of parameters; what was run before is not run again.
 
     Everything is checked before anything is run. A run that fails does not stop the others; the
     failures are listed at the end, and the exit code is 1. However a batch is stopped, the same
@@ -167,7 +167,7 @@ def batch(
       kzresearch batch case_flow --each region --each article=146,362,120 -p period=2022-12
       kzresearch batch period_report --each period --each region --out s3://bucket/reports
       kzresearch batch --grid grid.yaml --dry-run
-    """
+    """  # noqa: D301
     from kzresearch.run.batch import Block, read_grid
 
     if not notebooks and (each or parameters):
@@ -347,7 +347,7 @@ def _batch(  # what every command that runs notebooks does
         sys.exit(130)
     _failures(made, err=True)
     if closing:
-        took = f"{len(made.runs)} runs in {time.monotonic() - start:.0f} s"
+        took = f"{_runs(len(made.runs))} in {time.monotonic() - start:.0f} s"
         say(f"{took}, {len(made.failed)} failed")
         for label, name in (("index", "index.html"), ("figures", "results.parquet")):
             click.echo(f"{label:<9}{made.outputs.link(name)}")
@@ -366,8 +366,12 @@ def _counted(planned: list[Planned], left_out: int) -> str:
         "done": "done",
     }
     counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
-    more = f"; {left_out} combinations that the data does not have are left out" if left_out else ""
-    return f"{len(planned)} run{'s' * (len(planned) != 1)}: {', '.join(counts)}{more}"
+    more = f"; left out, since the data does not have them: {left_out} more" if left_out else ""
+    return f"{_runs(len(planned))}: {', '.join(counts)}{more}"
+
+
+def _runs(number: int) -> str:
+    return f"{number} run{'s' * (number != 1)}"
 
 
 def _failures(made: Made, *, err: bool) -> None:

@@ -150,6 +150,11 @@ def check_article(article: str | int) -> None:
     _known("article", str(article), articles())
 
 
+def check_region(region: str) -> None:
+    """Refuse what is neither a region nor the country."""
+    _known("region", region, [*region_codes(), COUNTRY])
+
+
 def check_period(period: str) -> None:
     """Refuse a period of which no figure is held."""
     _known("period", period, coverage()["period"].unique().sort())

@@ -94,23 +94,28 @@ class Notebook:
         """Its first heading."""
         return opening(self.content)[0]
 
-    def check(self, given: Mapping[str, Value], checked: Checked | None = None) -> dict[str, Value]:
+    def check(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """All parameters with their values: those given, parsed, and the others' defaults.
-
-        `checked` keeps what was found out, for the next of many runs.
 
         Raises ParameterError for an unknown or missing name or a wrong type, UnknownValueError for
         a period, region or article that the data does not have; several faults in one message.
         """
-        values, faults = self._values(given)
-        if not faults:
-            fault = _fault_of(values, {} if checked is None else checked, own=self.own)
-            faults = [fault] if fault else []
+        values, faults = self.examine(given, {})
         if len(faults) == 1:
             raise faults[0]
         if faults:
             raise ParameterError("; ".join(str(fault) for fault in faults))
         return values
+
+    def examine(
+        self, given: Mapping[str, Value], checked: Checked
+    ) -> tuple[dict[str, Value], list[KzresearchError]]:
+        """`check` without raising: the values, and everything that is wrong with those given.
+
+        `checked` keeps what was found out, for the next of many runs.
+        """
+        values, faults = self._values(given)
+        return values, faults + _faults_of(values, checked, own=self.own)
 
     def _values(self, given: Mapping[str, Value]) -> tuple[dict[str, Value], list[KzresearchError]]:
         known = {p.name: p for p in self.parameters}
@@ -156,6 +161,8 @@ class Notebook:
     def _known(self, name: str) -> Parameter:
         known = {p.name: p for p in self.parameters}
         if name not in known:
+            if not known:
+                raise ParameterError(f"{self.name} has no parameters, so none is named {name}")
             raise ParameterError(str(unknown_value(f"parameter of {self.name}:", name, [*known])))
         return known[name]
 
@@ -185,27 +192,32 @@ def _listed() -> dict[str, Callable[[Any], list[Any]]]:
     }
 
 
-def _fault_of(values: dict[str, Any], checked: Checked, *, own: bool) -> KzresearchError | None:
+def _faults_of(values: dict[str, Any], checked: Checked, *, own: bool) -> list[KzresearchError]:
     """What the data does not have of values, for parameters that mean the same everywhere.
 
-    Some mean what they do in the project's own notebooks alone.
+    Some mean what they do in the project's own notebooks alone. Of values together only those are
+    checked that each hold by themselves.
     """
     from kzresearch import attrition, geography, peers, publications
 
     checks: dict[tuple[str, ...], Callable[..., object]] = {
         ("article",): datasets.check_article,
-        ("period", "region", "article"): datasets.check_reported,
         ("period",): datasets.check_period,
+        ("region",): datasets.check_region,
     }
     if own:
+        checks |= {("compare",): attrition.comparable}
+    checks |= {("period", "region", "article"): datasets.check_reported}
+    if own:
         checks |= {
-            ("compare",): attrition.comparable,
             ("period", "article", "map"): geography.regional_report,
             ("country", "year"): peers.among_peers,
             ("indicator", "region", "unclear"): publications.trend,
         }
+    faults: list[KzresearchError] = []
+    wrong: set[str] = set()
     for names, check in checks.items():
-        if values.keys() >= set(names):
+        if values.keys() >= set(names) and wrong.isdisjoint(names):
             given = {name: values[name] for name in names}
             key = (names, *given.values())
             if key not in checked:
@@ -215,8 +227,9 @@ def _fault_of(values: dict[str, Any], checked: Checked, *, own: bool) -> Kzresea
                 except KzresearchError as error:
                     checked[key] = error
             if fault := checked[key]:
-                return fault
-    return None
+                faults.append(fault)
+                wrong |= set(names)
+    return faults
 
 
 def notebooks() -> list[Notebook]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -71,6 +72,7 @@ def plan(blocks: Iterable[Block]) -> tuple[list[Task], int]:
 
     tasks: dict[str, Task] = {}
     wrong: dict[str, KzresearchError] = {}
+    sources: dict[str, str] = {}
     left_out = 0
     for block in blocks:
         for name in block.notebooks:
@@ -80,7 +82,11 @@ def plan(blocks: Iterable[Block]) -> tuple[list[Task], int]:
             except KzresearchError as fault:
                 wrong[str(fault)] = fault
                 continue
-            tasks |= {task.run_id: task for task in found}
+            tasks |= {task.stem: task for task in found}
+            sources.setdefault(notebook.name, notebook.source)
+            if sources[notebook.name] != notebook.source:
+                twice = f"two notebooks have the name {notebook.name}: rename one of them"
+                wrong[twice] = ParameterError(twice)
             wrong |= {str(fault): fault for fault in faults}
             left_out += without
     if len(wrong) == 1:
@@ -104,17 +110,18 @@ def _runs(notebook: Notebook, block: Block) -> tuple[list[Task], list[Kzresearch
         raise ParameterError(f"{', '.join(twice)} is given once for all runs and once for each")
     checked: dict[object, KzresearchError | None] = {}
     now = records.environment()
-    groups: dict[str, tuple[list[Task], list[KzresearchError]]] = {}
+    groups: dict[str, tuple[list[Task], list[list[KzresearchError]]]] = {}
     for given in _combinations(notebook, block):
         named = {n: v for n, v in given.items() if block.each.get(n) != EVERY}
-        tasks, faults = groups.setdefault(json.dumps(named), ([], []))
-        try:
-            tasks.append(Task.of(notebook, notebook.check(given, checked), now))
-        except KzresearchError as fault:
-            faults.append(fault)
+        tasks, faulty = groups.setdefault(json.dumps(named), ([], []))
+        values, faults = notebook.examine(given, checked)
+        if faults:
+            faulty.append(faults)
+        else:
+            tasks.append(Task.of(notebook, values, now))
     found = [task for tasks, _ in groups.values() for task in tasks]
-    wrong = [faults[0] for tasks, faults in groups.values() if faults and not tasks]
-    without = sum(len(faults) for tasks, faults in groups.values() if tasks)
+    wrong = [fault for tasks, faulty in groups.values() if not tasks for fault in faulty[0]]
+    without = sum(len(faulty) for tasks, faulty in groups.values() if tasks)
     return found, wrong, without
 
 
@@ -125,10 +132,10 @@ def _combinations(notebook: Notebook, block: Block) -> Iterator[dict[str, Value]
 
     def values(name: str, period: Value | None) -> Sequence[Value]:
         listed = block.each[name]
-        if isinstance(listed, str):
+        if listed == EVERY:
             return notebook.choices(name, period)
-        if not listed:
-            raise ParameterError(f"no value is given for each {name}")
+        if isinstance(listed, str) or not isinstance(listed, Sequence) or not listed:
+            raise ParameterError(f"each {name} is {listed!r}: give a list of values, or {EVERY!r}")
         return listed
 
     first = values("period", None) if "period" in names else [None]
@@ -155,6 +162,8 @@ class Maker:
         tag = None
         if content is None:
             content = self.pool.run(task, tell)
+            # Killed from here on, it leaves no older record that speaks of a newer notebook.
+            self.outputs.delete(f"{task.stem}.json")
             tag = self.outputs.write(f"{task.stem}.ipynb", content)
         while True:
             record = self._beside(task, content)
@@ -196,13 +205,13 @@ def leave_record(outputs: Outputs, task: Task, content: bytes) -> Json:
 
 
 def batch(
-    notebooks: str | Sequence[str] = (),
+    notebooks: str | Path | Sequence[str | Path] = (),
     each: Mapping[str, Sequence[Value] | Literal["all"]] | None = None,
     parameters: Mapping[str, Value] | None = None,
     *,
     grid: str | Path | None = None,
     out: str | Path = "out",
-    formats: Sequence[str] = FORMATS,
+    formats: str | Sequence[str] = FORMATS,
     engine: str = FAST,
     jobs: int | None = None,
     force: bool = False,
@@ -231,7 +240,8 @@ def batch(
 
         kz.batch("case_flow", each={"region": "all"}, parameters={"article": "362"}, out="out/flow")
     """
-    named = [notebooks] if isinstance(notebooks, str) else list(notebooks)
+    several = not isinstance(notebooks, (str, Path))
+    named = [str(one) for one in (notebooks if several else [notebooks])]  # type: ignore[union-attr]
     if not named and (each or parameters):
         raise ParameterError("each and parameters need a notebook that they are for")
     if not named and grid is None:
@@ -239,9 +249,15 @@ def batch(
     blocks = [Block(named, parameters or {}, each or {})] if named else []
     blocks += read_grid(Path(grid)) if grid else []
     made = make(
-        blocks, out, Options(tuple(formats), engine, jobs, force, timeout, memory, dask, progress)
+        blocks,
+        out,
+        Options(_several(formats), engine, jobs, force, timeout, memory, dask, progress),
     )
     return made.frame()
+
+
+def _several(formats: str | Sequence[str]) -> tuple[str, ...]:
+    return (formats,) if isinstance(formats, str) else tuple(formats)
 
 
 @dataclass(frozen=True)
@@ -268,8 +284,11 @@ class Options:
             ("timeout", self.timeout),
             ("memory", self.memory),
         ):
-            if number is not None and not number > 0:
-                raise ParameterError(f"{what} is {number}; give a number above 0")
+            kinds = int if what == "jobs" else (int, float)
+            if number is not None and not (
+                isinstance(number, kinds) and 0 < number < math.inf and number is not True
+            ):
+                raise ParameterError(f"{what} is {number!r}; give a number above 0")
 
     @property
     def bytes(self) -> int | None:
@@ -340,7 +359,7 @@ def survey(tasks: list[Task], outputs: Outputs, kept: Kept, options: Options) ->
 def look(blocks: Iterable[Block], out: str | Path, options: Options) -> tuple[list[Planned], int]:
     """What a batch would run, without running it, and how many combinations are left out."""
     tasks, left_out = plan(blocks)
-    if "://" not in str(out) and not Path(out).is_dir():
+    if "://" not in str(out) and not Path(out).exists():
         return [Planned(task, "new", None) for task in tasks], left_out
     outputs = Outputs(out)
     return survey(tasks, outputs, Kept(outputs), options), left_out
@@ -368,7 +387,7 @@ def make(
         planned = survey(tasks, outputs, kept, options)
         see(planned, left_out)
         to_do = [one.task for one in planned if one.state != "done"]
-        records = {one.task.run_id: one.record for one in planned if one.record}
+        records = {one.task.stem: one.record for one in planned if one.record}
         with Progress(len(to_do), options.progress, say) as progress:
             if pool:
                 if to_do and "html" in options.formats:
@@ -378,10 +397,10 @@ def make(
             else:
                 made = _on_cluster(to_do, outputs, options, progress)
             for task, record in made:
-                records[task.run_id] = record
+                records[task.stem] = record
                 progress.ended(task, record)
     collect(outputs, kept)
-    return Made(outputs, [(one, records[one.task.run_id] or {}) for one in planned])
+    return Made(outputs, [(one, records[one.task.stem] or {}) for one in planned])
 
 
 def _here(tasks: list[Task], maker: Maker, progress: Progress) -> Iterator[tuple[Task, Json]]:
@@ -395,7 +414,8 @@ def _here(tasks: list[Task], maker: Maker, progress: Progress) -> Iterator[tuple
         try:
             waiting: set[Future[tuple[Task, Json]]] = {threads.submit(one, task) for task in tasks}
             while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                # Without an end to the waiting Ctrl-C would not be heard of before a run ends.
+                done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
         finally:

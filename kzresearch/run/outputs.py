@@ -69,6 +69,8 @@ class Outputs:
         from obstore.store import LocalStore
 
         self.where = str(where)
+        if not self.where:
+            raise OutputError("no folder is named for what runs leave: name one")
         self.folder = None if "://" in self.where else Path(self.where)
         if self.folder is None:
             self._store: Any = self._remote(_RETRY)

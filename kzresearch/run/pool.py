@@ -72,7 +72,11 @@ class _Worker:
     def _read(self) -> None:
         with self.process:  # closes its pipes
             for line in self.process.stdout or ():
-                self._heed(json.loads(line))
+                # A notebook can write there too: what is no event is not one.
+                with contextlib.suppress(ValueError):
+                    event = json.loads(line)
+                    if isinstance(event, dict):
+                        self._heed(event)
         self._heed(self.gone())
 
     def gone(self) -> Json:
@@ -161,7 +165,7 @@ class Pool:
                 return self._watched(task, FAST, tell)
             except _Refused as refusal:
                 reason = str(refusal)
-        self._warn_once(f"on papermill's own engine, slower with the same outputs: {reason}")
+        self._warn_once(f"{task.notebook} on papermill's own engine, which is slower: {reason}")
         return self._watched(task, STOCK, tell)
 
     def _warn_once(self, sentence: str) -> None:
@@ -328,17 +332,18 @@ class _Watch:
     def __init__(self, timeout: float, memory: int, tell: Callable[[int | None], None]) -> None:
         self._timeout, self._memory, self._tell = timeout, memory, tell
         self.cell: int | None = None
-        self._since = time.monotonic()
+        self._since = self._looked = time.monotonic()
         self._process: psutil.Process | None = None
         self._killed_for: Failure | None = None
 
     def until_it_ends(self, events: queue.SimpleQueue[Json]) -> Failure:
         """Wait; what the run's end would mean if it left no result."""
         while True:
+            if time.monotonic() - self._looked > _TICK:
+                self._look()
             try:
                 event = events.get(timeout=_TICK)
             except queue.Empty:
-                self._look()
                 continue
             if "refused" in event:
                 raise _Refused(event["refused"])
@@ -354,12 +359,13 @@ class _Watch:
                 return self._killed_for or end_in_words(event.get("ended", event.get("gone")))
 
     def _look(self) -> None:
+        self._looked = time.monotonic()
         if self._process is None and time.monotonic() - self._since > _PATIENCE:
             raise _Refused("the process that starts the runs does not answer")
         if self._process is None or self._killed_for:
             return
         took = time.monotonic() - self._since
-        if took > self._timeout:
+        if took > (self._timeout if self.cell is not None else max(self._timeout, _PATIENCE)):
             self._kill(
                 Failure(
                     "CellTimeout",

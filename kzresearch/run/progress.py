@@ -49,14 +49,14 @@ class Progress:
     def began(self, task: Task) -> None:
         """A run is under way."""
         with self._lock:
-            self._under_way[task.run_id] = task
+            self._under_way[task.stem] = task
             self._show()
             self._bar.refresh()
 
     def ended(self, task: Task, record: dict[str, Any]) -> None:
         """A run has ended."""
         with self._lock:
-            self._under_way.pop(task.run_id, None)
+            self._under_way.pop(task.stem, None)
             self._failed += record["status"] == "failed"
             self._show()
             self._bar.update()

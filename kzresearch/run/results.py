@@ -28,9 +28,10 @@ def results(folder: str | Path) -> pl.DataFrame:
 
     Returns one row per completed run and recorded figure: `run_id`, `notebook`, `parameters` (a
     struct with a field for each parameter of any of the notebooks: `.unnest("parameters")` makes
-    columns of them), `name`, `value` (null where no source reports it), `text` (what a reader is
+    columns of them, where none has the name of another column), `name`, `value` (null where no source reports it), `text` (what a reader is
     shown), `unit`, `cells` (list of {workbook, cell}), `sources`, `formula`, `note`. Of runs with
-    the same notebook and parameters, made by several versions of code or data, the newest counts.
+    the same notebook and parameters, made by several versions of notebook, code or data, the newest
+    that was completed counts.
 
     Raises OutputError for a folder in which no batch has ended.
 
@@ -71,7 +72,11 @@ class Kept:
 
         try:
             record = json.loads(self._outputs.read(name))
-            sound = record["schema"] == SCHEMA and name.endswith(f"-{record['run_id']}.json")
+            sound = (
+                record["schema"] == SCHEMA
+                and "status" in record
+                and name.endswith(f"-{record['run_id']}.json")
+            )
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         return record if sound else None
@@ -87,8 +92,10 @@ def collect(outputs: Outputs, kept: Kept) -> None:
 
     files = {n: tag for n, tag in outputs.files().items() if n not in {TABLE, INDEX}}
     while True:
-        newest, older = _newest(kept.records(files).values())
-        outputs.write(TABLE, _table([one for one in newest if one["status"] == "completed"]))
+        records = kept.records(files).values()
+        newest, older = _newest(records)
+        completed, _ = _newest(one for one in records if one["status"] == "completed")
+        outputs.write(TABLE, _table(completed))
         outputs.write(INDEX, index_page(newest, set(files), older).encode())
         now = {n: tag for n, tag in outputs.files().items() if n not in {TABLE, INDEX}}
         if now == files:

@@ -279,8 +279,16 @@ def _scrub(executed: Json) -> None:
             elif output["output_type"] == "stream":
                 output["text"] = _without_paths(output["text"])
             else:
-                data = output["data"]
-                data |= {k: _without_paths(v) for k, v in data.items() if isinstance(v, str)}
+                output["data"] = _scrubbed(output["data"])
+
+
+def _scrubbed(value: Any) -> Any:
+    """The texts in a value without the folders of this machine."""
+    if isinstance(value, str):
+        return _without_paths(value)
+    if isinstance(value, dict):
+        return type(value)({key: _scrubbed(one) for key, one in value.items()})
+    return [_scrubbed(one) for one in value] if isinstance(value, list) else value
 
 
 def _without_paths(text: str) -> str:

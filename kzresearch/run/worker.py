@@ -63,7 +63,8 @@ class _Events:
     def send(self, **event: Any) -> None:
         """Write one event."""
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._fd, (json.dumps(event) + "\n").encode())
+            # A line of its own, whatever a notebook may have written there.
+            os.write(self._fd, ("\n" + json.dumps(event) + "\n").encode())
 
 
 def main(what: str, folder: str) -> None:

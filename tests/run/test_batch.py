@@ -10,11 +10,13 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 from bs4 import BeautifulSoup
 
@@ -440,6 +442,64 @@ def test_ctrl_c_ends_it_within_seconds_and_it_goes_on(folder, tmp_path):
     wait_until(lambda: not workers_of(process.pid))
 
 
+def test_ctrl_c_is_heard_while_a_run_hangs(folder, tmp_path):
+    process = subprocess.Popen(
+        [command("kzresearch"), "batch", str(folder / "hangs.ipynb"), "--out", str(tmp_path)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    started: list[int] = []
+
+    def hangs() -> bool:
+        started[:] = [one.pid for one in psutil.Process(process.pid).children(recursive=True)]
+        return len(started) > 1  # the process that forks, and the run
+
+    wait_until(hangs)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "stopped" in said
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in started))
+
+
+def test_a_notebook_that_writes_into_every_pipe_harms_no_other(folder, tmp_path):
+    path = made(
+        tmp_path / "garbage.ipynb",
+        "import os\nfor fd in range(3, 60):\n    try:\n"
+        "        os.write(fd, b'garbage{\\n{')\n    except OSError:\n        pass",
+        "print('went on')",
+    )
+    done = batch(path, folder / "good.ipynb", "-j", 1, "--out", tmp_path / "out", timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert len(runs(tmp_path / "out", "html")) == 2
+
+
+def test_paths_within_json_outputs_are_taken_out_too(tmp_path):
+    path = made(
+        tmp_path / "places.ipynb",
+        "import os, sys\nfrom IPython.display import display\n"
+        "display({'application/json': {'here': [os.getcwd(), {'python': sys.executable}]}}, raw=True)",
+    )
+    kz.batch(path, out=tmp_path / "out", formats="html")
+    (notebook,) = runs(tmp_path / "out", "ipynb")
+    text = notebook.read_text(encoding="utf-8")
+    assert '"here": [' in text
+    for place in (sys.prefix, str(tmp_path), f"{tempfile.gettempdir()}/"):
+        assert place not in text
+
+
+def test_completed_figures_stay_where_a_newer_version_fails(tmp_path):
+    path = made(tmp_path / "mine.ipynb", *RECORDS)
+    assert batch(path, "--out", tmp_path / "out", "--formats", "none").returncode == 0
+    made(path, *RECORDS, "1 / 0")
+    assert batch(path, "--out", tmp_path / "out", "--formats", "none").returncode == 1
+    assert kz.results(tmp_path / "out").height == 2
+    page = BeautifulSoup((tmp_path / "out" / INDEX).read_text(encoding="utf-8"), "html.parser")
+    (row,) = page.select("tbody tr")
+    assert "ZeroDivisionError" in row.get_text()
+
+
 def wait_until(true, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not true():
@@ -499,6 +559,8 @@ def test_a_terminal_shows_progress_and_another_output_stays_plain(folder, tmp_pa
         (["case_flow", "--each", "compare"], "no list of every compare: name the values"),
         (["case_flow", "--formats", "docx"], "unknown format 'docx'"),
         (["case_flow", "--timeout", "0"], "--timeout"),
+        (["case_flow", "--memory", "inf"], "memory is inf; give a number above 0"),
+        (["case_flow", "--out", ""], "no folder is named"),
         (["case_flow", "--jobs", "0"], "--jobs"),
         (["--grid", "nowhere.yaml"], "cannot read nowhere.yaml: no such file or directory"),
         (["case_flow", "--each", "region=KZ-75,KZ-7"], "unknown region 'KZ-7'"),
@@ -541,6 +603,12 @@ def test_python_refuses_what_the_command_refuses(tmp_path):
         kz.batch("case_flow", out=tmp_path / "out", jobs=0)
     with pytest.raises(UnknownValueError, match="engine 'quick'"):
         kz.batch("case_flow", out=tmp_path / "out", engine="quick")
+    with pytest.raises(ParameterError, match="jobs is 1.5"):
+        kz.batch("case_flow", out=tmp_path / "out", jobs=1.5)
+    with pytest.raises(
+        ParameterError, match="each region is 'KZ-75': give a list of values, or 'all'"
+    ):
+        kz.batch("case_flow", each={"region": "KZ-75"}, out=tmp_path / "out")
     with pytest.raises(ParameterError, match="need a notebook"):
         kz.batch(grid=tmp_path / "x.yaml", parameters={"n": 1}, out=tmp_path / "out")
     with pytest.raises(ParameterError, match="name a notebook"):

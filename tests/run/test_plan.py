@@ -74,6 +74,30 @@ def test_a_run_is_planned_once():
     assert len(plan([block, block])[0]) == 1
 
 
+def test_every_fault_of_one_run_is_listed():
+    given = {"region": "KZ-99", "article": "xx", "compare": "zzz", "period": "2020-01", "foo": "1"}
+    with pytest.raises(ParameterError) as caught:
+        plan([Block(["case_flow"], given)])
+    lines = str(caught.value).split("\n  - ")[1:]
+    words = ("parameter of case_flow: 'foo'", "article 'xx'", "period '2020-01'", "region 'KZ-99'")
+    for expected in (*words, "compare: unknown article 'zzz'"):
+        assert len([line for line in lines if expected in line]) == 1, expected
+    assert len(lines) == len(given)
+
+
+def test_notebooks_of_one_name_or_one_content(tmp_path):
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+    one, other = (made(tmp_path / name / "mine.ipynb", f"print('{name}')") for name in ("x", "y"))
+    with pytest.raises(ParameterError, match="two notebooks have the name mine: rename one"):
+        plan([Block([str(one), str(other)])])
+    copy = tmp_path / "copy.ipynb"
+    copy.write_text(one.read_text(encoding="utf-8"), encoding="utf-8")
+    tasks, _ = plan([Block([str(one), str(copy)])])
+    assert [task.notebook for task in tasks] == ["mine", "copy"]
+    assert tasks[0].run_id == tasks[1].run_id
+
+
 def test_everything_that_is_wrong_is_listed_and_nothing_run():
     blocks = [
         Block(["case_flow", "case_flw"], {"articl": "146"}, {"region": ["KZ-75", "KZ-99"]}),
@@ -109,7 +133,7 @@ def test_everything_that_is_wrong_is_listed_and_nothing_run():
         ("password: str = ''", {"password": "a"}, "has the name of a secret"),
         ("s: list = [1]", {}, "parameter s has the default [1]: a parameter is a str, int"),
         ("s: str = open('x')", {}, "parameter s has the default open('x')"),
-        (None, {"n": "1"}, "unknown parameter of x: 'n'"),
+        (None, {"n": "1"}, "x has no parameters, so none is named n"),
         ("n: int = 1", {"n": "9" * 5000}, "parameter n is '999"),
     ],
 )
