@@ -8,6 +8,7 @@ import os
 import queue
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,13 +22,23 @@ from typing import Any, Self
 import psutil
 
 from kzresearch.errors import KzresearchError, OutputError
-from kzresearch.run.single import FAST, STOCK, Failure, Task, end_in_words, failed_notebook
+from kzresearch.run.single import (
+    FAST,
+    STOCK,
+    Failure,
+    Task,
+    end_in_words,
+    ended_by,
+    failed_notebook,
+)
 
 Json = dict[str, Any]
 STOPS = {"OutputError": OutputError, "EnvironmentChanged": KzresearchError}
 """What is no failure of a run but the end of the batch."""
 _PATIENCE = 120
 """Seconds after which a process that starts runs, and has not begun this one, is given up."""
+_GRACE = 5
+"""Seconds that a cell has to end when it is interrupted, before its process is killed."""
 _TICK = 0.1
 """Seconds between two looks at a run's time and memory."""
 
@@ -70,14 +81,20 @@ class _Worker:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        with self.process:  # closes its pipes
+        try:
             for line in self.process.stdout or ():
                 # A notebook can write there too: what is no event is not one.
                 with contextlib.suppress(ValueError):
                     event = json.loads(line)
                     if isinstance(event, dict):
                         self._heed(event)
-        self._heed(self.gone())
+        finally:
+            self.process.wait()
+            for pipe in (self.process.stdin, self.process.stdout):
+                with contextlib.suppress(OSError):  # what it was last told did not arrive
+                    assert pipe
+                    pipe.close()
+            self._heed(self.gone())
 
     def gone(self) -> Json:
         """The event of its end."""
@@ -190,10 +207,11 @@ class Pool:
                 self._bind(folder, worker)
                 if fast:
                     worker.tell(str(folder))
-                run = _Watch(self._timeout, self._memory, tell)
+                run = _Watch(self._timeout, self._memory, tell, own=fast)
                 failure = run.until_it_ends(events)
             if (folder / "executed.ipynb").exists():
-                return (folder / "executed.ipynb").read_bytes()
+                content = (folder / "executed.ipynb").read_bytes()
+                return ended_by(content, run.ended_for) if run.ended_for else content
             self._still_open()
             if (folder / "failure.json").exists():
                 why = json.loads((folder / "failure.json").read_text(encoding="utf-8"))
@@ -329,12 +347,16 @@ class _Refused(Exception):  # noqa: N818
 class _Watch:
     """One run seen from outside: its cell, its time and its memory, until its process is gone."""
 
-    def __init__(self, timeout: float, memory: int, tell: Callable[[int | None], None]) -> None:
-        self._timeout, self._memory, self._tell = timeout, memory, tell
+    def __init__(
+        self, timeout: float, memory: int, tell: Callable[[int | None], None], *, own: bool
+    ) -> None:
+        self._timeout, self._memory, self._tell, self._own = timeout, memory, tell, own
         self.cell: int | None = None
         self._since = self._looked = time.monotonic()
         self._process: psutil.Process | None = None
-        self._killed_for: Failure | None = None
+        self.ended_for: Failure | None = None
+        """Why the run was ended from here, where it was."""
+        self._interrupted: float | None = None
 
     def until_it_ends(self, events: queue.SimpleQueue[Json]) -> Failure:
         """Wait; what the run's end would mean if it left no result."""
@@ -356,31 +378,30 @@ class _Watch:
             elif event.get("parent"):
                 raise _Refused("the process that starts the runs was killed")
             else:
-                return self._killed_for or end_in_words(event.get("ended", event.get("gone")))
+                return self.ended_for or end_in_words(event.get("ended", event.get("gone")))
 
     def _look(self) -> None:
         self._looked = time.monotonic()
         if self._process is None and time.monotonic() - self._since > _PATIENCE:
             raise _Refused("the process that starts the runs does not answer")
-        if self._process is None or self._killed_for:
+        if self._interrupted and time.monotonic() - self._interrupted > _GRACE:
+            self._kill()
+        if self._process is None or self.ended_for:
             return
         took = time.monotonic() - self._since
         if took > (self._timeout if self.cell is not None else max(self._timeout, _PATIENCE)):
-            self._kill(
-                Failure(
-                    "CellTimeout",
-                    f"the cell was still running after {self._timeout:g} s and was stopped "
-                    "(--timeout)",
-                )
+            self.ended_for = Failure(
+                "CellTimeout",
+                f"the cell was still running after {self._timeout:g} s and was stopped (--timeout)",
             )
+            self._interrupt()
         elif (used := self._used()) > self._memory:
-            self._kill(
-                Failure(
-                    "MemoryLimit",
-                    f"the run took {used / 1e9:.1f} GB, over its limit of {self._memory / 1e9:.1f} "
-                    "GB, and was stopped (--memory)",
-                )
+            self.ended_for = Failure(
+                "MemoryLimit",
+                f"the run took {used / 1e9:.1f} GB, over its limit of {self._memory / 1e9:.1f} GB, "
+                "and was stopped (--memory)",
             )
+            self._kill()
 
     def _used(self) -> int:
         """Memory of the run and of the processes that it has started, in bytes."""
@@ -390,8 +411,15 @@ class _Watch:
                 used += process.memory_info().rss
         return used
 
-    def _kill(self, why: Failure) -> None:
-        self._killed_for = why
+    def _interrupt(self) -> None:
+        """Interrupt the cell, as Jupyter does: what it has put out, and where it was, is kept so."""
+        self._interrupted = time.monotonic()
+        with contextlib.suppress(psutil.Error):
+            assert self._process
+            for process in [self._process] if self._own else self._process.children():
+                process.send_signal(signal.SIGINT)
+
+    def _kill(self) -> None:
         for process in reversed(_family(self._process)):
             with contextlib.suppress(psutil.Error):
                 process.kill()

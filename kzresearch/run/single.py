@@ -157,6 +157,23 @@ def failed_notebook(
     return _finished(task, notebook, engine, started, failure)
 
 
+def ended_by(content: bytes, failure: Failure) -> bytes:
+    """The executed notebook of a run whose cell was interrupted, with the reason in its place."""
+    import nbformat
+
+    notebook = nbformat.reads(content.decode(), as_version=4)
+    record = notebook["metadata"]["kzresearch"]
+    if not record["error"]:  # it ended by itself just then
+        return content
+    record["error"] |= {"type": failure.kind, "message": str(failure)}
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            if output["output_type"] == "error" and output["ename"] == "KeyboardInterrupt":
+                output |= {"ename": failure.kind, "evalue": str(failure)}
+                output["traceback"].append(f"{failure.kind}: {failure}")
+    return (str(nbformat.writes(notebook)) + "\n").encode()
+
+
 def _prepared(task: Task, folder: Path) -> Any:
     """The notebook as papermill executes it: with its parameters, marked, without old errors."""
     from papermill.execute import prepare_notebook_metadata, remove_error_markers
