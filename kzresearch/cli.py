@@ -58,7 +58,7 @@ def _run_options(command: Any) -> Any:
                 default="fast",
                 show_default=True,
                 help="fast: a forked process for each run; stock: papermill's own, for any kernel. "
-                "Outputs are the same.",
+                "Outputs of the project's notebooks are the same.",
             ),
             click.option(
                 "--timeout",

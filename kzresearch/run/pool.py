@@ -23,6 +23,7 @@ import psutil
 
 from kzresearch.errors import KzresearchError, OutputError
 from kzresearch.run.single import (
+    FAILURE,
     FAST,
     STOCK,
     Failure,
@@ -213,8 +214,8 @@ class Pool:
                 content = (folder / "executed.ipynb").read_bytes()
                 return ended_by(content, run.ended_for) if run.ended_for else content
             self._still_open()
-            if (folder / "failure.json").exists():
-                why = json.loads((folder / "failure.json").read_text(encoding="utf-8"))
+            if (folder / FAILURE).exists():
+                why = json.loads((folder / FAILURE).read_text(encoding="utf-8"))
                 failure = Failure(why["kind"], why["message"])
             if failure.kind in STOPS:
                 raise STOPS[failure.kind](str(failure))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 FAST, STOCK = "fast", "stock"
-NOTEBOOK = "notebook.ipynb"
+NOTEBOOK, FAILURE = "notebook.ipynb", "failure.json"
 ARGUMENTS = ("--IPKernelApp.log_level=ERROR",)
 """What a kernel is told: it listens on this machine alone; its warning of that is not for a reader."""
 INJECTED = "parameters-of-this-run"

@@ -37,14 +37,13 @@ from typing import Any
 import psutil
 
 from kzresearch import records
-from kzresearch.run.single import FAST, STOCK, Failure, run_task
+from kzresearch.run.single import FAILURE, FAST, STOCK, Failure, run_task
 
 HARMLESS = {"jemalloc_bg_thd", "polars-ooc-clea"}
 """The threads that polars and its allocator start at import, which may be forked; others may not."""
 DIE_WITH_PARENT, ADOPT_ORPHANS = 1, 36
 """What Linux is asked for a process (`prctl`)."""
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
-FAILURE = "failure.json"
 
 
 class _Events:
@@ -226,18 +225,21 @@ def _run(events: _Events, folder: Path, engine: str) -> None:
 
             as_a_kernel()
         run_task(folder, engine, lambda cell: events.send(run=str(folder), cell=cell))
-    except Failure as failure:
-        why = {"kind": failure.kind, "message": str(failure)}
-        (folder / FAILURE).write_text(json.dumps(why), encoding="utf-8")
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            why = {"kind": "OutputError", "message": f"cannot write: {error.strerror}"}
-            (folder / FAILURE).write_text(json.dumps(why), encoding="utf-8")
-            return
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        message = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
-        why = {"kind": "EngineError", "message": message}
+        kind, message = _why(error)
+        why = {"kind": kind, "message": message}
         (folder / FAILURE).write_text(json.dumps(why), encoding="utf-8")
+
+
+def _why(error: Exception) -> tuple[str, str]:
+    """Kind and sentence of what kept a run from its result."""
+    if isinstance(error, Failure):
+        return error.kind, str(error)
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return "OutputError", f"cannot write: {error.strerror}"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}"
+    return "EngineError", f"{type(error).__name__}: {error} ({place})"
 
 
 def _stock(events: _Events, folder: Path) -> None:
