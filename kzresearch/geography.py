@@ -269,7 +269,7 @@ class RegionalReport:
         together = {"label": f"All {len(self.flow)} regions"}
         together |= {name: self.country[name].text for name in STEPS}
         shown = self.counts.select("label", *(tables.as_text(name, number) for name in STEPS))
-        return tables.table(
+        return tables.Table(
             pl.concat([shown, pl.DataFrame([together])]),
             f"{self.article_name}: offences by region, largest gross caseload first",
             self.source_line,
@@ -302,7 +302,7 @@ class RegionalReport:
             ),
         )
         title = f"{self.article_name}: gross caseload per {PER:,} inhabitants, highest rate first"
-        return tables.table(shown, title, self.rate_source, headings, list(headings)[1:])
+        return tables.Table(shown, title, self.rate_source, headings, list(headings)[1:])
 
     # words
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import io
 import json
 import math
 import re
+import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -274,41 +277,55 @@ def _read(path: Path, *, own: bool = True) -> Notebook:
 
 
 def _parameters(content: dict[str, Any]) -> tuple[Parameter, ...]:
-    """The parameters as papermill finds them: names, annotations, defaults, comments."""
-    from nbformat import NotebookNode
-    from papermill.exceptions import PapermillException
-    from papermill.translators import papermill_translators
+    """The parameters of the parameters cell: names, annotations, defaults, comments.
 
+    None where there is no such cell, or the notebook's language is not Python.
+    """
     cells = [
-        {**cell, "source": "".join(cell["source"])}
+        "".join(cell["source"])
         for cell in content["cells"]
         if "parameters" in cell["metadata"].get("tags", [])
     ]
-    kernel = content["metadata"].get("kernelspec", {})
-    if not cells:
+    about = content["metadata"]
+    written_in = {"name": "python", **about.get("kernelspec", {}), **about.get("language_info", {})}
+    if not cells or not written_in.get("language", written_in["name"]).lower().startswith("python"):
         return ()
-    named = (kernel.get("name", "python3"), kernel.get("language", "python"))
+    source = re.sub(r"^[%!].*$", "", cells[0], flags=re.MULTILINE)  # of IPython, not of Python
     try:
-        found = papermill_translators.find_translator(*named).inspect(NotebookNode(cells[0]))
-    except (NotImplementedError, PapermillException):  # another language than Python
-        return ()
-    return tuple(_parameter(one) for one in found)
-
-
-def _parameter(found: Any) -> Parameter:
-    import ast
-
-    try:
-        default = ast.literal_eval(found.default)
-    except (ValueError, SyntaxError):
-        default = ...
-    named = found.inferred_type_name
-    name = type(default).__name__ if named in {None, "None"} and default is not None else named
-    if name not in _TYPES or (default is not None and type(default).__name__ not in {name, "int"}):
-        raise ParameterError(
-            f"parameter {found.name} has the default {found.default}: a parameter is a str, int, "
-            "float or bool, or None where it has to be given"
-        )
-    return Parameter(
-        found.name, name, None if default is None else _TYPES[name](default), found.help
+        found = ast.parse(source, type_comments=True).body
+        words = {
+            token.start[0]: re.sub(r"^#\s*(type:\s*\S*\s*)?", "", token.string)
+            for token in tokenize.generate_tokens(io.StringIO(source).readline)
+            if token.type == tokenize.COMMENT
+        }
+    except (SyntaxError, tokenize.TokenError) as fault:
+        where = getattr(fault, "lineno", None)
+        line = f" (line {where})" if where else ""
+        raise ParameterError(f"the parameters cell is no Python: {fault.args[0]}{line}") from None
+    return tuple(
+        _parameter(one, target.id, words.get(one.end_lineno or 0, ""))
+        for one in found
+        if isinstance(one, ast.Assign | ast.AnnAssign) and one.value
+        for target in (one.targets if isinstance(one, ast.Assign) else [one.target])
+        if isinstance(target, ast.Name)
     )
+
+
+def _parameter(one: ast.Assign | ast.AnnAssign, name: str, words: str) -> Parameter:
+    text = ast.unparse(cast("ast.expr", one.value))
+    try:
+        default = ast.literal_eval(text)
+    except ValueError:
+        default = ...
+    named = one.type_comment if isinstance(one, ast.Assign) else ast.unparse(one.annotation)
+    if named is None and default is not None:
+        named = type(default).__name__
+    named = (named or "").partition(" ")[0].strip("'\"")
+    if named not in _TYPES or (
+        default is not None and type(default).__name__ not in {named, "int"}
+    ):
+        raise ParameterError(
+            f"parameter {name} has the default {text}: a parameter is a str, int, float or bool, or "
+            "None where it has to be given"
+        )
+    return Parameter(name, named, None if default is None else _TYPES[named](default), words)

@@ -154,7 +154,7 @@ class Peers:
         )
         title = f"{index.title}, {year}: {index.unit}"
         numbers = [column for column in headings if column != "country"]
-        return tables.table(frame.select(*headings), title, index.source_line, headings, numbers)
+        return tables.Table(frame.select(*headings), title, index.source_line, headings, numbers)
 
     def _shown_year(self, scores: pl.DataFrame) -> int:
         years = scores["year"].to_list()
@@ -219,7 +219,7 @@ class Peers:
         names = ("Index", "Code", "Scale", "Score", "Rank")
         headings = dict(zip(shown.columns, names, strict=True))
         title = f"{self.country} on V-Dem's indices, {year}, each on its own scale"
-        return tables.table(shown, title, vdem.source_line, headings, ["value", "rank"])
+        return tables.Table(shown, title, vdem.source_line, headings, ["value", "rank"])
 
     @property
     def sources(self) -> list[str]:

@@ -240,10 +240,8 @@ class People:
         frame = pl.DataFrame(lines, ["by", "label", *units], orient="row")
         headings = {unit: f"{UNITS[unit][0]}: {UNITS[unit][2]}" for unit in units} | {"label": ""}
         title = f"{self.name}: {title}"
-        made = tables.table(
-            frame, title, captions.source_line(self.period, self.region), headings, list(units)
-        )
-        return replace(made, gt=made.gt.tab_stub(groupname_col="by"))
+        source = captions.source_line(self.period, self.region)
+        return tables.Table(frame, title, source, headings, list(units), group="by")
 
     def bars(self, unit: str, group: str) -> alt.LayerChart | alt.FacetChart | Markdown:
         """A group of a unit's columns as bars."""

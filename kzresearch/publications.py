@@ -16,7 +16,6 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
-from great_tables import loc, style
 
 from kzresearch import captions, datasets, flows, sources, tables
 from kzresearch.errors import KzresearchError, UnknownValueError
@@ -302,15 +301,10 @@ class Trend:
         headings = dict(zip(frame.columns, columns, strict=True))
         numbers = [name for name in headings if name == "figure"]
         broken = [name for name in headings if name in {"published", "address"}]
-        made = tables.table(frame, title, self.source_line, headings, numbers)
-        widths = zip(frame.columns, columns.values(), strict=True)
-        gt = (
-            made.gt.cols_width({name: f"{width}%" for name, width in widths})
-            .tab_style(style.css("white-space: pre-line; vertical-align: top;"), loc.body())
-            .tab_style(style.css("overflow-wrap: anywhere;"), loc.body(columns=broken))
-            .tab_options(table_width="780px")  # the page's; in less it scrolls sideways
+        widths = dict(zip(frame.columns, columns.values(), strict=True))
+        return tables.Table(
+            frame, title, self.source_line, headings, numbers, widths=widths, broken=broken
         )
-        return replace(made, gt=gt)
 
     def figures(self) -> dict[str, Figure]:
         """The region's figures under the names they are recorded by, the period in the name."""

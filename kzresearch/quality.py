@@ -10,12 +10,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from kzresearch import captions, charts, datasets, figures, flows, sources, tables
+from kzresearch import captions, charts, datasets, figures, flows, sources
 from kzresearch.figures import Figure, number
 from kzresearch.form_1m import accounting
 from kzresearch.publications import PUBLISHED
@@ -99,9 +98,8 @@ class DataQuality:
         numbers = frame.select(pl.selectors.numeric()).columns
         shown = frame.with_columns(pl.col(numbers).map_elements(number, return_dtype=pl.String))
         headings = {name: (name[0].upper() + name[1:]).replace("_", " ") for name in frame.columns}
-        made = tables.table(shown, title, self.source_line, headings, numbers)
-        kind = Folded if frame.height > FOLDED else Table
-        return kind(made.gt.tab_stub(groupname_col=group), shown, title)
+        folded = frame.height > FOLDED
+        return Table(shown, title, self.source_line, headings, numbers, group, folded=folded)
 
     def _nothing(self, title: str, why: str = "nothing to list") -> Markdown:
         """The sentence in place of what cannot be shown."""
@@ -440,16 +438,6 @@ def data_quality(period: str) -> DataQuality:
     """
     datasets.check_period(period)
     return DataQuality(period)
-
-
-@dataclass(frozen=True)
-class Folded(Table):
-    """A table that a page opens when its title is clicked."""
-
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
-        shown = super()._repr_mimebundle_(**options)
-        head = f"<summary>{escape(self.title)} ({self.frame.height:,} lines; open to see)</summary>"
-        return shown | {"text/html": f"<details>{head}{shown['text/html']}</details>"}
 
 
 def _counts(checked: pl.DataFrame, status: str, *columns: str) -> tuple[int, ...]:

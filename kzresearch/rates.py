@@ -156,8 +156,6 @@ def relative_risk(
     >>> [round(value, 2) for value in relative_risk(36, 40, 16, 80)]
     [4.5, 2.94, 7.15]
     """
-    from scipy import optimize
-
     _tails(level)
     a, n = _part("exposed_cases", exposed_cases), _part("exposed_total", exposed_total)
     c, m = _part("control_cases", control_cases), _part("control_total", control_total)
@@ -184,7 +182,11 @@ def relative_risk(
         """The ratio at which χ² reaches its quantile, on the way from where it is below it."""
         while excess(start + step) < 0:
             start += step
-        return math.exp(optimize.brentq(excess, start, start + step, xtol=1e-12))
+        below, above = start, start + step
+        for _ in range(60):  # halved to the last bit; importing scipy.optimize takes longer
+            half = (below + above) / 2
+            below, above = (half, above) if excess(half) < 0 else (below, half)
+        return math.exp(below)
 
     estimate = a / n / (c / m) if c else math.inf
     middle = math.log(estimate) if a and c else 0

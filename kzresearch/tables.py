@@ -1,35 +1,90 @@
-"""Tables for publication: great_tables, each with its source note."""
+"""Tables for publication, each with its title, its headings and its source note."""
 
 from __future__ import annotations
 
-import hashlib
-import html as markup
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from great_tables import GT, html, loc, style
 from IPython.display import Markdown
+from jinja2 import Environment
 
 from kzresearch.figures import NOT_DEFINED, Cell, estimate, number, origin, percent
+
+_LEFT, _RIGHT = "text-align: left", "text-align: right; white-space: nowrap"
+_LONG = f"{_LEFT}; vertical-align: top; white-space: pre-line"
+_BROKEN = f"{_LONG}; overflow-wrap: anywhere"
+_HTML = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string("""\
+{% if table.folded %}
+<details><summary>{{ table.title }} ({{ "{:,}".format(table.frame.height) }} lines; open to see)</summary>
+{% endif %}
+<table class="kzresearch"{% if table.widths %} style="width: 780px; table-layout: fixed"{% endif %}>
+<caption style="{{ left }}; font-weight: bold">{{ table.title }}</caption>
+<thead><tr>
+{% for heading, style, width in columns %}
+<th scope="col" style="{{ style }}{% if width %}; width: {{ width }}%{% endif %}">{{ heading }}</th>
+{% endfor %}
+</tr></thead>
+{% for group, rows in groups %}
+<tbody>
+{% if group is not none %}
+<tr><th scope="rowgroup" colspan="{{ columns | length }}" style="{{ left }}">{{ group }}</th></tr>
+{% endif %}
+{% for row in rows %}
+<tr><th scope="row" style="{{ columns[0][1] }}; font-weight: normal">{{ row[0] }}</th>
+{%- for cell in row[1:] %}<td style="{{ columns[loop.index][1] }}">{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+</tbody>
+{% endfor %}
+<tfoot><tr><td colspan="{{ columns | length }}" style="{{ left }}"><small>{{ table.source }}</small></td></tr></tfoot>
+</table>
+{% if table.folded %}
+</details>
+{% endif %}
+""")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table to look at: `gt` is the great_tables object, `frame` what it shows."""
+    """A table to look at: the texts of `frame` under `headings`, the columns `numbers` on the right.
 
-    gt: GT
+    `group` is a column whose values stand above their rows. Columns of long texts have `widths`, in
+    percent; those in `broken` (addresses) end a line within a word. `folded` shows the title alone
+    until it is clicked.
+    """
+
     frame: pl.DataFrame
     title: str
+    source: str
+    headings: dict[str, str]
+    numbers: Sequence[str] = ()
+    group: str | None = None
+    widths: dict[str, int] | None = None
+    broken: Sequence[str] = ()
+    folded: bool = False
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        # The object's own text would name its place in memory, another in every run.
         lines = ["\t".join(map(str, row)) for row in self.frame.iter_rows()]
-        return {
-            "text/html": self.gt.as_raw_html(),
-            "text/plain": "\n".join([self.title, *lines]),
-        }
+        return {"text/html": self.html, "text/plain": "\n".join([self.title, *lines])}
+
+    @property
+    def html(self) -> str:
+        """The table as HTML; styles are the elements' own, so it looks the same everywhere."""
+        names = [name for name in self.frame.columns if name != self.group]
+        columns = [
+            (self.headings.get(name, name), self._style(name), (self.widths or {}).get(name))
+            for name in names
+        ]
+        texts = self.frame.with_columns(pl.all().fill_null(""))
+        parts = texts.partition_by(self.group, maintain_order=True) if self.group else [texts]
+        groups = [(self.group and part[self.group][0], part.select(names).rows()) for part in parts]
+        return _HTML.render(table=self, columns=columns, groups=groups, left=_LEFT).strip()
+
+    def _style(self, name: str) -> str:
+        if name in self.numbers:
+            return _RIGHT
+        return (_BROKEN if name in self.broken else _LONG) if self.widths else _LEFT
 
 
 def figures(frame: pl.DataFrame, title: str, source: str) -> Table:
@@ -44,7 +99,7 @@ def figures(frame: pl.DataFrame, title: str, source: str) -> Table:
         columns.append("note")
         headings["note"] = "Note"
     shown = frame.select(pl.col(columns).fill_null(""))
-    return table(shown, title, source, headings, numbers=["text"])
+    return Table(shown, title, source, headings, numbers=["text"])
 
 
 def freedom(frame: pl.DataFrame, title: str, source: str) -> Table:
@@ -61,7 +116,7 @@ def freedom(frame: pl.DataFrame, title: str, source: str) -> Table:
         "relation": "This edition",
     }
     numbers = [name for name in headings if name not in ("status", "relation")]
-    return table(frame.select(*headings), title, source, headings, numbers)
+    return Table(frame.select(*headings), title, source, headings, numbers)
 
 
 def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
@@ -92,7 +147,7 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
         "interval": "95 % interval",
         "origin": "Taken from",
     }
-    return table(shown, title, source, headings, numbers=["count", "share", "interval"])
+    return Table(shown, title, source, headings, numbers=["count", "share", "interval"])
 
 
 def comparison(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
@@ -119,7 +174,7 @@ def comparison(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown
         "risk": "Relative risk",
         "limits": "95 % interval",
     }
-    return table(shown, title, source, headings, [*headings][2:])
+    return Table(shown, title, source, headings, [*headings][2:])
 
 
 def double_counting(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
@@ -139,7 +194,7 @@ def double_counting(frame: pl.DataFrame, title: str, source: str) -> Table | Mar
         "share_terminated": "Share terminated",
         "share_sent_to_court": "Share sent to court",
     }
-    return table(shown, title, source, headings, [*headings])
+    return Table(shown, title, source, headings, [*headings])
 
 
 def as_text(column: str, words: Callable[[float | None], str], null: str | None = None) -> pl.Expr:
@@ -156,27 +211,3 @@ def as_limits(lower: str, upper: str, words: Callable[[float | None], str]) -> p
 
 def _origin(line: dict[str, Any]) -> str:
     return origin(Cell(**cell) for cell in line["cells"]) or ", ".join(line["sources"])
-
-
-def table(
-    frame: pl.DataFrame,
-    title: str,
-    source: str,
-    headings: dict[str, str],
-    numbers: list[str],
-) -> Table:
-    """A frame as a table; `headings` name its columns, those in `numbers` are set to the right."""
-    # Without a fixed id two runs of the same notebook would differ.
-    table_id = "t" + hashlib.sha256(title.encode()).hexdigest()[:10]
-    made = (
-        GT(frame, id=table_id)
-        .tab_header(title=title)
-        .cols_label({k: v for k, v in headings.items() if k in frame.columns})
-        .cols_align("left")
-        .cols_align("right", columns=numbers)
-        .tab_style(style.css("white-space: nowrap"), loc.body(columns=numbers))
-        .tab_style(style.text(size="90%"), loc.source_notes())
-        .tab_source_note(html(markup.escape(source)))
-        .tab_options(table_font_size="14px", heading_align="left", table_margin_left="0px")
-    )
-    return Table(made, frame, title)

@@ -1,11 +1,25 @@
-"""The project's charts: Altair, one look, with an alternative text computed from the data."""
+"""The project's charts: Altair, one look, with an alternative text computed from the data.
 
-from kzresearch.charts.dispositions import cases
-from kzresearch.charts.places import funnel, pairs, region_map
-from kzresearch.charts.quantities import bars, intervals
-from kzresearch.charts.theme import MIME
-from kzresearch.charts.times import freedom, lines, timeline
+Altair is imported when the first is drawn.
+"""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kzresearch.charts.dispositions import cases
+    from kzresearch.charts.places import funnel, pairs, region_map
+    from kzresearch.charts.quantities import bars, intervals
+    from kzresearch.charts.times import freedom, lines, timeline
+
+MIME = "application/vnd.vegalite.v5+json"
+"""The newest Vega-Lite type that JupyterLab draws by itself."""
+_HOMES = {
+    "cases": "dispositions",
+    **dict.fromkeys(("funnel", "pairs", "region_map"), "places"),
+    **dict.fromkeys(("bars", "intervals"), "quantities"),
+    **dict.fromkeys(("freedom", "lines", "timeline"), "times"),
+}
 __all__ = [
     "MIME",
     "bars",
@@ -18,3 +32,9 @@ __all__ = [
     "region_map",
     "timeline",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kzresearch.charts' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"kzresearch.charts.{_HOMES[name]}"), name)

@@ -13,8 +13,7 @@ import altair as alt
 import polars as pl
 from altair.utils.schemapi import debug_mode
 
-MIME = "application/vnd.vegalite.v5+json"
-"""The newest Vega-Lite type that JupyterLab draws by itself."""
+from kzresearch.charts import MIME
 
 INK, MARK, QUIET = "#1f2933", "#2f5d8a", "#7b8794"
 ACCENT, PALE = "#d55e00", "#d3dce6"

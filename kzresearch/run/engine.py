@@ -18,7 +18,6 @@ import asyncio
 import codecs
 import contextvars
 import fcntl
-import gc
 import logging
 import os
 import select
@@ -383,9 +382,6 @@ def warm() -> None:
     one = theme.layer(alt.Data(url="none"), "point", {"x": theme.quantity("a")})
     chart = theme.Layers(layer=[one, one], title=theme.heading("a", "b"), description="c")
     chart._repr_mimebundle_()
-    # What is made so far is neither looked at by the collector in a child nor copied for that.
-    gc.collect()
-    gc.freeze()
 
 
 def as_a_kernel() -> None:

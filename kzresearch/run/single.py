@@ -171,7 +171,7 @@ def ended_by(content: bytes, failure: Failure) -> bytes:
             if output["output_type"] == "error" and output["ename"] == "KeyboardInterrupt":
                 output |= {"ename": failure.kind, "evalue": str(failure)}
                 output["traceback"].append(f"{failure.kind}: {failure}")
-    return (str(nbformat.writes(notebook)) + "\n").encode()
+    return _written(notebook)
 
 
 def _prepared(task: Task, folder: Path) -> Any:
@@ -251,8 +251,6 @@ def _finished(
     task: Task, notebook: Any, engine: str, started: datetime, failure: Failure | None = None
 ) -> bytes:
     """The executed notebook, scrubbed, with its record: the bytes of the file."""
-    import nbformat
-
     from kzresearch import records
 
     error = _error(notebook)
@@ -263,7 +261,16 @@ def _finished(
     notebook["metadata"]["kzresearch"] = records.run_record(
         task.notebook, task.run_id, notebook, task.parameters, engine, started, error
     )
-    return (str(nbformat.writes(notebook)) + "\n").encode()
+    return _written(notebook)
+
+
+def _written(notebook: Any) -> bytes:
+    """The notebook as nbformat writes it, without the copies that it makes of it first."""
+    from nbformat.v4.rwbase import split_lines, strip_transient
+
+    bare = strip_transient(split_lines(notebook))
+    style: Any = {"ensure_ascii": False, "indent": 1, "separators": (",", ": ")}
+    return (json.dumps(bare, sort_keys=True, **style) + "\n").encode()
 
 
 def _error(notebook: Any) -> Json | None:
@@ -280,7 +287,7 @@ def _error(notebook: Any) -> Json | None:
         return {
             "cell": failure.exec_count,
             "type": failure.ename,
-            "message": _without_paths(failure.evalue),
+            "message": _cleaner()(failure.evalue),
         }
     return None
 
@@ -288,31 +295,39 @@ def _error(notebook: Any) -> Json | None:
 def _scrub(executed: Json) -> None:
     """Take the machine out of what papermill writes: paths in its metadata and in tracebacks."""
     executed["metadata"]["papermill"] |= {"environment_variables": {}}
+    clean = _cleaner()
     for cell in executed["cells"]:
         for output in cell.get("outputs", []):
             if output["output_type"] == "error":
-                output["traceback"] = [_without_paths(line) for line in output["traceback"]]
-                output["evalue"] = _without_paths(output["evalue"])
+                output["traceback"] = [clean(line) for line in output["traceback"]]
+                output["evalue"] = clean(output["evalue"])
             elif output["output_type"] == "stream":
-                output["text"] = _without_paths(output["text"])
+                output["text"] = clean(output["text"])
             else:
-                output["data"] = _scrubbed(output["data"])
+                output["data"] = _scrubbed(output["data"], clean)
 
 
-def _scrubbed(value: Any) -> Any:
-    """The texts in a value without the folders of this machine."""
+def _scrubbed(value: Any, clean: Callable[[str], str]) -> Any:
+    """The value, the texts in it cleaned."""
     if isinstance(value, str):
-        return _without_paths(value)
+        return clean(value)
     if isinstance(value, dict):
-        return type(value)({key: _scrubbed(one) for key, one in value.items()})
-    return [_scrubbed(one) for one in value] if isinstance(value, list) else value
+        return type(value)({key: _scrubbed(one, clean) for key, one in value.items()})
+    return [_scrubbed(one, clean) for one in value] if isinstance(value, list) else value
 
 
-def _without_paths(text: str) -> str:
-    """The text without the folders of this machine: what stands below them stays."""
-    for folder, name in _folders():
-        text = text.replace(folder, name)
-    return re.sub(r"temporary/(kzresearch|ipykernel)[\w-]+(/run-[\w]+)?", r"temporary/\1", text)
+def _cleaner() -> Callable[[str], str]:
+    """What takes the folders of this machine out of a text: what stands below them stays."""
+    folders = _folders()
+
+    def clean(text: str) -> str:
+        if "/" not in text:
+            return text
+        for folder, name in folders:
+            text = text.replace(folder, name)
+        return re.sub(r"temporary/(kzresearch|ipykernel)[\w-]+(/run-[\w]+)?", r"temporary/\1", text)
+
+    return clean
 
 
 def _here() -> str:

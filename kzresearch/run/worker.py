@@ -68,6 +68,7 @@ class _Events:
 
 def main(what: str, folder: str) -> None:
     """Do what the command line says, until the input ends."""
+    gc.disable()  # while all is imported, none of which is garbage
     events = _Events()
     try:
         {"fork": _fork, "stock": _stock, "pages": _pages}[what](events, Path(folder))
@@ -84,6 +85,7 @@ def _fork(events: _Events, home: Path) -> None:
     _import_everything()
     records.environment()
     engine.warm()
+    _imported()
     events.send(ready=_not_forkable())
     me = os.getpid()
     _ask_linux(ADOPT_ORPHANS, 1)
@@ -135,6 +137,12 @@ class _Lines:
         yield from (json.loads(line) for line in lines)
 
 
+def _imported() -> None:
+    """What there is from now on is neither looked at by the collector nor copied for that."""
+    gc.freeze()
+    gc.enable()
+
+
 def _import_everything() -> None:
     """Import what notebooks import, so that no run has to."""
     import kzresearch
@@ -142,7 +150,7 @@ def _import_everything() -> None:
     for module in pkgutil.walk_packages(kzresearch.__path__, "kzresearch."):
         if module.name.split(".")[-1] not in {"__main__", "worker", "cluster", "cli", "html"}:
             importlib.import_module(module.name)
-    for name in ("altair", "great_tables", "narwhals._polars.dataframe", "scipy.optimize"):
+    for name in ("altair", "narwhals._polars.dataframe"):
         importlib.import_module(name)
 
 
@@ -248,6 +256,7 @@ def _stock(events: _Events, folder: Path) -> None:
     events.send(run=str(folder), pid=os.getpid())
     if sys.platform == "linux":
         _ask_linux(ADOPT_ORPHANS, 1)
+    gc.enable()
     _run(events, folder, STOCK)
     if sys.platform == "linux":
         _kill_orphans(set())
@@ -281,9 +290,7 @@ def _pages(events: _Events, home: Path) -> None:
     from kzresearch.publish import html
 
     _hide_fonts(home)
-    # What is imported is not looked at by the collector again and again.
-    gc.collect()
-    gc.freeze()
+    _imported()
     lines = _Lines()
     while not lines.ended:
         for source, target in lines.read():

@@ -133,6 +133,10 @@ def test_everything_that_is_wrong_is_listed_and_nothing_run():
         ("password: str = ''", {"password": "a"}, "has the name of a secret"),
         ("s: list = [1]", {}, "parameter s has the default [1]: a parameter is a str, int"),
         ("s: str = open('x')", {}, "parameter s has the default open('x')"),
+        ("s = None", {}, "parameter s has the default None: a parameter is a str, int"),
+        ("s: str = 'a", {}, "the parameters cell is no Python: unterminated string literal"),
+        ('"""', {}, "the parameters cell is no Python"),
+        ("s: str = 'a#b'  # a sign", {"s": 5}, "parameter s is 5, expected str: a sign"),
         (None, {"n": "1"}, "x has no parameters, so none is named n"),
         ("n: int = 1", {"n": "9" * 5000}, "parameter n is '999"),
     ],
@@ -148,20 +152,22 @@ def test_parameters_are_typed_and_refused_in_a_sentence(tmp_path, cell, given, s
 
 
 def test_types_without_annotation_are_those_of_the_defaults(tmp_path):
-    cell = "a = 1  # one\nb = 0.5\nc = 'x'\nd = False\ne: float = 2"
+    cell = "%pdb off\na = 1  # one\nb = 0.5\nc = 'x#y'\nd = False\ne: float = 2\nf = 1  # type: float a sixth"
     path = made(tmp_path / "x.ipynb", parameters=cell)
     found = {p.name: (p.type, p.default, p.help) for p in find_notebook(str(path)).parameters}
     assert found == {
         "a": ("int", 1, "one"),
         "b": ("float", 0.5, ""),
-        "c": ("str", "x", ""),
+        "c": ("str", "x#y", ""),
         "d": ("bool", False, ""),
         "e": ("float", 2.0, ""),
+        "f": ("float", 1.0, "a sixth"),
     }
     given = {"a": "7", "b": "1", "d": "true", "e": 3}
     ((task,), _) = plan([Block([str(path)], given)])
-    assert task.parameters == {"a": 7, "b": 1.0, "c": "x", "d": True, "e": 3.0}
-    assert [type(value) for value in task.parameters.values()] == [int, float, str, bool, float]
+    assert task.parameters == {"a": 7, "b": 1.0, "c": "x#y", "d": True, "e": 3.0, "f": 1.0}
+    types = [int, float, str, bool, float, float]
+    assert [type(value) for value in task.parameters.values()] == types
 
 
 @pytest.mark.parametrize("word", ["tokens_per_case", "author", "key_figures", "passage", "monkey"])
