@@ -14,20 +14,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kzresearch import __version__, sources
 from kzresearch.errors import KzresearchError
 from kzresearch.figures import Figure, origin
 from kzresearch.resources import checkout_dir, data_dir
 
+if TYPE_CHECKING:
+    from kzresearch.run.single import Task
+
 MIME = "application/vnd.kzresearch.results+json"
 SCHEMA = "kzresearch-record-1"
 KEY_FIGURES = 4
 ORDER = (
-    *("schema", "run_id", "notebook", "title", "question", "status", "error", "parameters"),
-    *("results", "key_figures", "figures", "sources", "data", "software", "versions"),
-    *("engine", "started", "ended"),
+    *("schema", "run_id", "notebook", "title", "question", "authors", "status", "error"),
+    *("parameters", "results", "key_figures", "figures", "outputs", "workbooks", "sources"),
+    *("data", "code", "software", "versions", "engine", "started", "ended"),
 )
 BEHAVIOUR = ("--", "kzresearch", "notebooks", "data")
 """What in a checkout a run depends on; a file that lies elsewhere does not make it unclean."""
@@ -114,6 +117,23 @@ def figures_of(notebook: Json) -> list[Json]:
     return [{"sha256": _digest(spec), "text": spec.get("description", "")} for spec in specs]
 
 
+def outputs_of(notebook: Json) -> list[Json]:
+    """The outputs of an executed notebook by content: cell and output, from 0, kind and sha256.
+
+    What may differ in a run that is the same, the numbering of the cells, is left out.
+    """
+    return [
+        {
+            "cell": place,
+            "output": number,
+            "kind": output["output_type"],
+            "sha256": _digest({k: v for k, v in output.items() if k != "execution_count"}),
+        }
+        for place, cell in enumerate(notebook["cells"])
+        for number, output in enumerate(cell.get("outputs", []))
+    ]
+
+
 @dataclass(frozen=True)
 class Environment:
     """What outputs depend on beside notebook and parameters, and the commit it stands for."""
@@ -129,8 +149,12 @@ class Environment:
         Hash of the notebook's cells, the parameters, the checksums of the data it may read, the
         package's own source and the versions of all that is installed.
         """
-        cells = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
-        return _digest({"cells": cells, "parameters": parameters, "of": self._digest})[:12]
+        of = {"cells": _cells(notebook), "parameters": parameters, "of": self._digest}
+        return _digest(of)[:12]
+
+    def code(self, notebook: Json) -> dict[str, str]:
+        """Checksums of the code of a run: its notebook's cells, and the package's own files."""
+        return {"notebook": _digest(_cells(notebook)), "package": _digest(self.package)}
 
     @cached_property
     def _digest(self) -> str:
@@ -148,6 +172,10 @@ class Environment:
             for name in sorted(mine.keys() | others.keys())
             if mine.get(name) != others.get(name)
         ]
+
+
+def _cells(notebook: Json) -> list[tuple[str, str]]:
+    return [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
 
 
 def _short(checksums: dict[str, str]) -> dict[str, str]:
@@ -204,14 +232,8 @@ def _metadata_folders() -> set[str]:
     return {name for name in found if re.fullmatch(r"[^-]+-[^-]+\.dist-info", name)}
 
 
-def run_record(  # the parts of a record, in its order
-    name: str,
-    run_id: str,
-    executed: Json,
-    parameters: Json,
-    engine: str,
-    started: datetime,
-    error: Json | None,
+def run_record(
+    task: Task, executed: Json, engine: str, started: datetime, error: Json | None
 ) -> Json:
     """The record of a run that ends now, as `record.schema.json` describes it."""
     results = results_of(executed)
@@ -219,23 +241,57 @@ def run_record(  # the parts of a record, in its order
     now, (title, question) = environment(), opening(executed)
     return {
         "schema": SCHEMA,
-        "run_id": run_id,
-        "notebook": name,
+        "run_id": task.run_id,
+        "notebook": task.notebook,
         "title": title,
         "question": question,
+        "authors": list(task.authors or _authors(executed)),
         "status": "failed" if error else "completed",
         "error": error,
-        "parameters": parameters,
+        "parameters": task.parameters,
         "results": results,
         "key_figures": key_figures(executed, results),
         "figures": figures_of(executed),
+        "outputs": outputs_of(executed),
+        "workbooks": _workbooks(results),
         "sources": [_source(source_id) for source_id in used],
         "data": now.data,
+        "code": now.code(json.loads(task.source)),
         "software": {"name": "kzresearch", "version": __version__, "git": now.git},
         "versions": now.versions,
         "engine": engine,
         "started": started.isoformat(timespec="seconds"),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _authors(notebook: Json) -> list[str]:
+    """Who the notebook's metadata names as its authors, as Jupyter has them."""
+    named = notebook["metadata"].get("authors")
+    listed = named if isinstance(named, list) else []
+    return [one["name"] for one in listed if isinstance(one, dict) and "name" in one]
+
+
+def _workbooks(results: dict[str, Json]) -> list[Json]:
+    """The workbooks that the results were taken from, and where to get each."""
+    used = dict.fromkeys(cell["workbook"] for one in results.values() for cell in one["cells"])
+    known = {
+        file.sha256: file
+        for block in sources.read_sources()
+        for file in sources.raw_files(block["id"])
+    }
+    return [{"sha256": sha256, **_about(known.get(sha256))} for sha256 in used]
+
+
+def _about(file: sources.RawFile | None) -> Json:
+    if file is None:
+        return dict.fromkeys(("file", "region", "period", "source", "address"))
+    return {
+        "file": file.path.rpartition("/")[2],
+        "region": file.region,
+        "period": file.period,
+        "source": file.source,
+        "address": file.url or None,
     }
 
 
@@ -269,9 +325,11 @@ def opening(notebook: Json) -> tuple[str, str]:
 
 def _source(source_id: str) -> Json:
     block = sources.source(source_id)
-    return {
-        key: block.get(key) or None for key in ("id", "title", "citation", "address", "licence")
-    }
+    names = (
+        *("id", "title", "producer", "version", "citation", "address", "licence"),
+        *("licence_address", "date_published", "date_accessed"),
+    )
+    return {name: block.get(name) or None for name in names}
 
 
 def _git() -> Json | None:
@@ -311,3 +369,59 @@ def _checksums(folder: Path, files: list[Path]) -> dict[str, str]:
 def _digest(value: object) -> str:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class RecordError(KzresearchError):
+    """A file that is no record of a run, or not one that can be trusted."""
+
+
+def read(path: str | Path) -> Json:
+    """The record in an executed notebook, on a page, or in the file beside them.
+
+    Raises RecordError for a file that cannot be read or holds no record of a run.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = _record_in(text, path.suffix.lower())
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {(error.strerror or 'unknown').lower()}") from None
+    except (ValueError, KeyError, TypeError):
+        raise RecordError(
+            f"{path} holds no record of a run: name an executed notebook, its page or its record"
+        ) from None
+    if faults := _faults(found):
+        raise RecordError(f"the record in {path} is not as this project writes it: {faults}")
+    return found
+
+
+def _record_in(text: str, suffix: str) -> Json:
+    if suffix == ".html":
+        embedded = re.search(r'<script type="application/json" id="kzresearch">(.*?)</script>', text)
+        found = json.loads(embedded[1]) if embedded else None
+    else:
+        found = json.loads(text)
+        if suffix == ".ipynb":
+            found = in_order(found)
+    if not isinstance(found, dict) or "run_id" not in found:
+        raise ValueError
+    return found
+
+
+def _faults(found: Json) -> str | None:
+    """What in a record is not as the schema has it, and where; None where nothing is."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    fault = best_match(Draft202012Validator(schema()).iter_errors(found))
+    if fault is None:
+        return None
+    place = fault.json_path.removeprefix("$").lstrip(".")
+    return f"{place or 'the record'}: {fault.message[:200]}"
+
+
+def schema() -> Json:
+    """The JSON Schema of a record."""
+    file = Path(__file__).with_name("record.schema.json")
+    content: Json = json.loads(file.read_text(encoding="utf-8"))
+    return content

@@ -43,6 +43,7 @@ class Task:
     parameters: dict[str, Value]
     run_id: str
     own: bool = True
+    authors: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -258,9 +259,7 @@ def _finished(
     if failure:
         place = error["cell"] if error else None
         error = {"cell": place, "type": failure.kind, "message": str(failure)}
-    notebook["metadata"]["kzresearch"] = records.run_record(
-        task.notebook, task.run_id, notebook, task.parameters, engine, started, error
-    )
+    notebook["metadata"]["kzresearch"] = records.run_record(task, notebook, engine, started, error)
     return _written(notebook)
 
 
