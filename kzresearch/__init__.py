@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from kzresearch.run.batch import batch
     from kzresearch.run.results import results
     from kzresearch.sources import how_to_cite, load_sources, references
+    from kzresearch.tracing import trace
 
 _HOMES = {
     "case_flow": "flows",
@@ -78,6 +79,7 @@ _HOMES = {
     "load_sources": "sources",
     "references": "sources",
     "how_to_cite": "sources",
+    "trace": "tracing",
     "charts": "",
     "tables": "",
 }
@@ -113,6 +115,7 @@ __all__ = [
     "results",
     "scan_form_1m",
     "tables",
+    "trace",
 ]
 __version__ = "0.1.0"
 

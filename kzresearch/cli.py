@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -250,6 +251,47 @@ def check(files: tuple[Path, ...], period: str | None) -> None:
         click.echo(f"{words}: {tests:,} tests, {tests - fails:,} hold, {fails:,} fail")
     if "hard" in broken["status"]:
         sys.exit(1)
+
+
+@main.command(short_help="Print the citation of a run and of its sources.")
+@click.argument("run")
+@click.option(
+    "--format",
+    "wanted",
+    type=click.Choice(["text", "bibtex", "csl", "ris"]),
+    default="text",
+    show_default=True,
+    help="csl: CSL-JSON.",
+)
+def cite(run: str, wanted: str) -> None:
+    """Print the citation of RUN and of the sources that it used.
+
+    RUN is the path of an executed notebook, its page or its record.
+
+    Example: kzresearch cite out/case_flow-1a558537aaf8.html --format bibtex > run.bib
+    """
+    from kzresearch import records
+    from kzresearch.publish import cite as citing
+
+    click.echo(citing.formats(records.read(run))[wanted], nl=False)
+
+
+@main.command(short_help="Print where a recorded figure comes from.")
+@click.argument("run")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print the chain as JSON.")
+def trace(run: str, name: str, as_json: bool) -> None:
+    """Print where the figure NAME of RUN comes from: formula, cells, workbooks, publishers.
+
+    RUN is the path of an executed notebook, its page or its record. Values of cells are those of the
+    tables that are installed with this command.
+
+    Example: kzresearch trace out/case_flow-1a558537aaf8.json share_sent_to_court
+    """
+    from kzresearch.tracing import trace as traced
+
+    found = traced(run, name)
+    click.echo(json.dumps(found.chain, ensure_ascii=False, indent=1) if as_json else str(found))
 
 
 @main.command(short_help="Build the bundled tables again from the raw files.")

@@ -390,14 +390,26 @@ def read(path: str | Path) -> Json:
         raise RecordError(
             f"{path} holds no record of a run: name an executed notebook, its page or its record"
         ) from None
+    return checked(found, f"the record in {path}")
+
+
+def checked(found: Json, what: str = "the record") -> Json:
+    """A record that is as its schema has it; RecordError for another."""
     if faults := _faults(found):
-        raise RecordError(f"the record in {path} is not as this project writes it: {faults}")
+        raise RecordError(f"{what} is not as this project writes it: {faults}")
     return found
+
+
+def plain(text: object) -> str:
+    """A text in one line, without characters that a terminal or the format of a file obeys."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
 
 
 def _record_in(text: str, suffix: str) -> Json:
     if suffix == ".html":
-        embedded = re.search(r'<script type="application/json" id="kzresearch">(.*?)</script>', text)
+        embedded = re.search(
+            r'<script type="application/json" id="kzresearch">(.*?)</script>', text
+        )
         found = json.loads(embedded[1]) if embedded else None
     else:
         found = json.loads(text)
