@@ -23,7 +23,7 @@ _HTML = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 <caption style="{{ left }}; font-weight: bold">{{ table.title }}</caption>
 <thead><tr>
 {% for heading, style, width in columns %}
-<th scope="col" style="{{ style }}{% if width %}; width: {{ width }}%{% endif %}">{{ heading }}</th>
+<th scope="col" style="{{ style | replace('; white-space: nowrap', '') }}{% if width %}; width: {{ width }}%{% endif %}">{{ heading }}</th>
 {% endfor %}
 </tr></thead>
 {% for group, rows in groups %}

@@ -22,6 +22,7 @@ from kzresearch.charts.theme import (
     layer,
     nominal,
     quantity,
+    rows,
 )
 from kzresearch.figures import number, percent
 
@@ -65,7 +66,7 @@ def cases(frame: pl.DataFrame, title: str, source: str) -> Layers | Markdown:
     total = int(frame["count"].sum())
     if not total:
         return Markdown(f"*{title}: nothing to draw, there was no case.*")
-    origins = list(ORIGINS)
+    origins, given = list(ORIGINS), frame
     if frame["of_year"].null_count() or frame["carried_over"].null_count():
         origins, frame = ["of_year"], frame.with_columns(of_year="count", carried_over=0)
     per = _cases_per_mark(total)
@@ -96,6 +97,7 @@ def cases(frame: pl.DataFrame, title: str, source: str) -> Layers | Markdown:
         height=height,
         title=heading(title, source),
         description=_description(frame, title, total, per, origins),
+        usermeta=rows(given),
     )
 
 

@@ -18,9 +18,11 @@ from kzresearch.charts.theme import (
     QUIET,
     SHAPES,
     WIDTH,
+    ZOOM,
     Layers,
     drawn,
     heading,
+    rows,
 )
 from kzresearch.figures import NOT_REPORTED, number
 from kzresearch.funnels import ZONES, Funnel
@@ -84,6 +86,7 @@ def region_map(
         width=WIDTH,
         title=heading(title, source),
         description=f"Map. {title}. In {unit}: {said}.",
+        usermeta=rows(known, "region", "label", "value"),
     )
 
 
@@ -213,6 +216,7 @@ def pairs(
         height=alt.Step(BAR * 0.55),
         title=heading(title, source),
         description=f"Bar chart with two bars each. {title}. In {unit}: {said}.",
+        usermeta=rows(frame, "label", *names),
     )
 
 
@@ -264,20 +268,22 @@ def funnel(
         x=x, y=y, tooltip=[alt.Tooltip(f"{name}:N", title=words) for name, words in tooltip.items()]
     )
     colours, shapes = [PALE, MARK, ACCENT], SHAPES[:3]
-    marks = base.mark_point(size=75, opacity=1, stroke=INK, strokeWidth=0.6).encode(
+    look: dict[str, Any] = {"opacity": 1, "stroke": INK, "strokeWidth": 0.6, "clip": True}
+    points_at = base.add_params(ZOOM).mark_point(size=75, **look)
+    marks = points_at.encode(
         color=alt.Color("zone:N", legend=top, scale=alt.Scale(domain=ZONES, range=colours)),
         shape=alt.Shape("zone:N", legend=top, scale=alt.Scale(domain=ZONES, range=shapes)),
     )
     names = [
         base.transform_filter(alt.datum.side == side)
-        .mark_text(align=align, dx=dx, dy=dy, fontSize=11)
+        .mark_text(align=align, dx=dx, dy=dy, fontSize=11, clip=True)
         .encode(text=alt.Text("label:N"))
         for side, (align, dx, dy) in SIDES.items()
     ]
     said = "; ".join(": ".join(line) for line in points.select("label", "shown", "zone").rows())
     layers = [
-        curves.mark_line(color=QUIET, strokeWidth=1.2),
-        centre.mark_rule(color=QUIET, strokeWidth=1),
+        curves.mark_line(color=QUIET, strokeWidth=1.2, clip=True),
+        centre.mark_rule(color=QUIET, strokeWidth=1, clip=True),
         marks,
         *names,
     ]
@@ -286,6 +292,7 @@ def funnel(
         height=FUNNEL,
         title=heading(title, source),
         description=f"Funnel plot. {title}. In {unit}: all together {plot.show(plot.centre)}; {said}.",
+        usermeta=rows(points, "label", "size", "value", "zone"),
     )
 
 

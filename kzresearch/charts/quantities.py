@@ -18,6 +18,7 @@ from kzresearch.charts.theme import (
     layer,
     nominal,
     quantity,
+    rows,
     wrapped,
 )
 from kzresearch.figures import number
@@ -56,6 +57,7 @@ def bars(frame: pl.DataFrame, title: str, unit: str, source: str) -> Layers | Ma
         title=heading(title, source),
         description=f"Bar chart. {title}. In {unit}: {described}.",
         config={"scale": {"bandPaddingInner": 0.3}},
+        usermeta=rows(known, "label", "value"),
     )
 
 
@@ -111,6 +113,7 @@ def intervals(
         height=alt.Step(BAR * (0.75 if kinds else 1)),
         title=heading(title, source),
         description=f"Estimates with 95 % intervals. {title}. In {unit}: {_described(known)}.",
+        usermeta=rows(known.drop("lines")),
     )
 
 

@@ -24,6 +24,9 @@ SHAPES = ["circle", "diamond", "square", "triangle-up"]
 WIDTH, BAR, LINE = 720, 26, 40  # pixels; characters of a label's line
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 
+ZOOM = alt.selection_interval(name="zoom", bind="scales", zoom="wheel![event.shiftKey]")
+"""Lets a reader look closer: turn the wheel with Shift, drag; a double click takes it back."""
+
 Channels = dict[str, Any]
 """A chart's `encoding`, as Vega-Lite has it."""
 
@@ -110,6 +113,12 @@ def quantity(field: str, **more: Any) -> Channels:
 def nominal(field: str, **more: Any) -> Channels:
     """A channel of names."""
     return {"field": field, **more, "type": "nominal"}
+
+
+def rows(frame: pl.DataFrame, *columns: str) -> dict[str, Any]:
+    """What a chart shows, as a table that a reader can get: a chart's `usermeta`."""
+    shown = frame.select(columns or frame.columns)
+    return {"columns": shown.columns, "rows": [list(row) for row in shown.iter_rows()]}
 
 
 drawn = debug_mode(False)

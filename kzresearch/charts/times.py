@@ -21,6 +21,7 @@ from kzresearch.charts.theme import (
     Panels,
     drawn,
     heading,
+    rows,
 )
 from kzresearch.figures import number
 
@@ -133,6 +134,7 @@ def lines(
         height=height,
         title=heading(title, source),
         description=_scored(known, marked, title, unit, years),
+        usermeta=rows(known, "country", "year", "value", *bounds),
     )
 
 
@@ -188,15 +190,15 @@ def timeline(
     if frame.is_empty():
         return Markdown(f"*{title}: nothing to draw, no period is known.*")
     colour = pl.when("own").then(pl.lit(ACCENT)).otherwise(pl.lit(MARK))
-    rows = frame.with_columns(
+    known = frame.with_columns(
         start=_in_years("period_start"),
         end=_in_years("period_end") + 1 / 365,
         stroke=colour,
         fill=pl.when("clear").then(colour).otherwise(pl.lit("white")),
     )
-    points = rows.filter(pl.col("year").is_not_null()).sort("year", "value")
-    bars = rows.filter(pl.col("year").is_null()).sort("start", "end", "id")
-    years = [day.year for name in ("period_start", "period_end") for day in rows[name]]
+    points = known.filter(pl.col("year").is_not_null()).sort("year", "value")
+    bars = known.filter(pl.col("year").is_null()).sort("start", "end", "id")
+    years = [day.year for name in ("period_start", "period_end") for day in known[name]]
     span = (min(years), max(years) + 1)
     marked = breaks or {}
     days = pl.DataFrame(
@@ -216,7 +218,8 @@ def timeline(
         .resolve_scale(shape="shared")
         .properties(
             title=heading(title, f"{source}. Hollow: something is unclear.{lettered}"),
-            description=f"Timeline. {title}. {_told(rows)}.",
+            description=f"Timeline. {title}. {_told(known)}.",
+            usermeta=rows(known, "id", "period", "value", "unit", "source", "shown", "clear"),
             autosize=alt.AutoSizeParams(type="pad"),
         )
     )
@@ -339,10 +342,10 @@ def _in_years(name: str) -> pl.Expr:
     return day.dt.year() + (day.dt.ordinal_day() - 1) / (365 + day.dt.is_leap_year().cast(pl.Int8))
 
 
-def _told(rows: pl.DataFrame) -> str:
+def _told(known: pl.DataFrame) -> str:
     """Every figure in words, by period."""
     said = [
         f"{row['period']}: {row['told']}, {row['source']}" + ("" if row["clear"] else " (unclear)")
-        for row in rows.sort("start", "end", "id").iter_rows(named=True)
+        for row in known.sort("start", "end", "id").iter_rows(named=True)
     ]
     return "; ".join(said)

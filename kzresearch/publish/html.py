@@ -1,50 +1,119 @@
-"""An executed notebook and its record → one HTML page that asks nothing of any other host."""
+"""An executed notebook and its record → one HTML page that asks nothing of any other host.
+
+What is on it can be quoted by an address (`page.html#share_sent_to_court`): headings, figures,
+tables, recorded figures. Charts are vector pictures, and drawn again by Vega where there is a script
+to be run; figures and tables can be taken away as SVG, PNG and CSV.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
+import json
+import re
 from functools import cache
+from itertools import chain, count, groupby
 from typing import Any
 
+from markupsafe import Markup
 from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbconvert.filters import Highlight2HTML
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors import Preprocessor
 from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
 
 from kzresearch import records
 from kzresearch.charts import MIME as CHART
-from kzresearch.publish import TEMPLATES
+from kzresearch.publish import TEMPLATES, cite
+from kzresearch.publish.vega import VERSION, library
 
 Json = dict[str, Any]
+_HEADING = re.compile(
+    r'<h([1-6]) id="([^"]*)">(.*?)<a class="anchor-link" href="#[^"]*">[^<]*</a></h\1>'
+)
 
 
 def page(notebook: Json, record: Json) -> str:
-    """The page of a run: its notebook with charts drawn, then the record in words.
+    """The page of a run: its notebook with charts drawn, how to cite it, and its record.
 
-    Charts are vector pictures with their alternative text; there is no script on the page.
+    A content-security policy lets nothing run but the page's own scripts, by their checksums, and
+    nothing be fetched. Texts that a run has put out are not markup.
     """
-    resources = {"record": record, "title": record["title"], "style": _style()}
+    scripts = [_text("page.js")]
+    if records.figures_of(notebook):
+        scripts.insert(0, library())
+    resources = {
+        "record": record,
+        "title": record["title"],
+        "style": _style(),
+        "scripts": [Markup(script) for script in scripts],  # noqa: S704
+        "policy": " ".join(f"'sha256-{_checksum(script)}'" for script in scripts),
+        "citations": cite.formats(record) if record["status"] == "completed" else None,
+        "numbers": {one["sha256"]: n for n, one in enumerate(record["workbooks"], 1)},
+        "embedded": _embedded(record),
+    }
     body, _ = _exporter().from_notebook_node(notebook, resources)
-    return str(body)
+    return _with_contents(str(body), set(record["results"]))
 
 
-class _Pictures(Preprocessor):
-    """Draws each chart, and leaves out data that is not for reading."""
+def _checksum(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _embedded(value: object) -> Markup:
+    """JSON for a script element: nothing in it ends the element."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))  # noqa: S704
+
+
+class _Prepared(Preprocessor):
+    """Draws each chart, numbers figures and tables, and leaves out data that is not for reading."""
 
     def preprocess(self, notebook: Any, resources: Any) -> tuple[Any, Any]:
+        figures, tables = count(1), count(1)
         for cell in notebook["cells"]:
             for output in cell.get("outputs", []):
                 if output["output_type"] == "execute_result":
                     output["output_type"] = "display_data"  # for a reader they are one
                 data = output.get("data", {})
-                data.pop(records.MIME, None)
-                spec = data.pop(CHART, None)
-                if spec is not None:
+                results = data.pop(records.MIME, None)
+                if spec := data.pop(CHART, None):
                     data.clear()
-                    data["text/html"] = _picture(spec)
+                    data["text/html"] = _figure(spec, next(figures))
+                elif results:
+                    names = [one["name"] for one in results["results"]]
+                    data["text/html"] = self._part("results", resources, names, next(tables))
+                elif "<table" in data.get("text/html", ""):
+                    table = Markup("".join(data["text/html"]))  # noqa: S704
+                    data["text/html"] = self._part("table", resources, table, next(tables))
         return notebook, resources
+
+    def _part(self, name: str, resources: Any, what: Any, number: int) -> str:
+        return str(getattr(_parts(), name)(what, number, resources["record"], resources["numbers"]))
+
+
+def cells_in_words(cells: list[Json], numbers: dict[str, int]) -> list[tuple[str, str, int]]:
+    """Where cells stand, the numbers of the workbooks they stand in, and the first of these.
+
+    `R1!E70, R1!Q70`, `1–20`, 1 where two cells are taken from each of twenty workbooks.
+    """
+    places: dict[str, list[int]] = {}
+    for one in cells:
+        places.setdefault(one["cell"], []).append(numbers[one["workbook"]])
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for place, of in places.items():
+        groups.setdefault(tuple(sorted(set(of))), []).append(place)
+    return [(", ".join(found), _ranges(list(of)), of[0]) for of, found in groups.items()]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """`1–3, 7`."""
+    runs = [
+        [n for _, n in run] for _, run in groupby(enumerate(numbers), lambda one: one[1] - one[0])
+    ]
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 class _Exporter(HTMLExporter):
@@ -66,20 +135,71 @@ def _exporter() -> _Exporter:
     config.HTMLExporter.exclude_input_prompt = True
     config.HTMLExporter.exclude_output_prompt = True
     exporter = _Exporter(config=config)
-    exporter.register_preprocessor(_Pictures, enabled=True)
+    exporter.register_preprocessor(_Prepared, enabled=True)
+    exporter.register_filter("prose", _prose)
+    exporter.register_filter("link", _link)
+    exporter.register_filter("base64", lambda text: base64.b64encode(text.encode()).decode())
     return exporter
 
 
 @cache
+def _parts() -> Any:
+    """The template's macros for figures and tables."""
+    environment = _exporter().environment.overlay(autoescape=True)
+    environment.filters["cells"] = cells_in_words
+    return environment.get_template("parts.html.j2").module
+
+
+def _prose(text: str) -> str:
+    """Markdown that a run has put out, as HTML: markup in it is shown as text."""
+    renderer = IPythonRenderer(escape=True, allow_harmful_protocols=False)
+    return str(MarkdownWithMath(renderer=renderer).render(text))
+
+
+def _link(address: str | None, words: str) -> Markup:
+    """A link to an address of the web; another text is none."""
+    words = html.escape(words)
+    if not re.match(r"https?://", address or ""):
+        return Markup(words)  # noqa: S704
+    return Markup(f'<a href="{html.escape(address or "")}" rel="noopener noreferrer">{words}</a>')  # noqa: S704
+
+
+@cache
+def _text(name: str) -> str:
+    return (TEMPLATES / "page" / name).read_text(encoding="utf-8")
+
+
+@cache
 def _style() -> str:
-    style = (TEMPLATES / "page" / "style.css").read_text(encoding="utf-8")
-    return style + str(HtmlFormatter().get_style_defs(".highlight"))
+    return _text("style.css") + str(HtmlFormatter().get_style_defs(".highlight"))
 
 
-def _picture(spec: Json) -> str:
+def _figure(spec: Json, number: int) -> str:
+    """A chart: a vector picture, and what Vega draws it from again."""
     import vl_convert
 
-    svg = vl_convert.vegalite_to_svg(spec, vl_version="6.1")
-    encoded = base64.b64encode(svg.encode()).decode()
-    text = html.escape(spec.get("description", "chart"), quote=True)
-    return f'<figure><img src="data:image/svg+xml;base64,{encoded}" alt="{text}"></figure>'
+    drawn = vl_convert.vegalite_to_vega(spec, vl_version=VERSION)
+    svg = vl_convert.vega_to_svg(drawn)
+    picture = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+    words = spec.get("description", "chart")
+    closer = '"scales"' in json.dumps(spec)  # a selection bound to them
+    return str(_parts().figure(picture, words, _embedded(drawn), number, closer))
+
+
+def _with_contents(body: str, taken: set[str]) -> str:
+    """The page with a list of its headings, each with an address that no figure has."""
+    listed = []
+
+    def heading(found: re.Match[str]) -> str:
+        level, words = int(found[1]), found[3]
+        free = chain([found[2]], (f"{found[2]}-{more}" for more in count(2)))
+        name = next(one for one in free if one not in taken)
+        taken.add(name)
+        if level in {2, 3}:
+            text = re.sub(r"<[^>]*>", "", words)
+            listed.append(f'<li class="level-{level}"><a href="#{name}">{text}</a></li>')
+        link = f'<a class="anchor-link" href="#{name}" aria-label="Address of this part">#</a>'
+        return f'<h{level} id="{name}">{words}{link}</h{level}>'
+
+    body = _HEADING.sub(heading, body)
+    return body.replace("<!--contents-->", f"<ol>{''.join(listed)}</ol>", 1)
