@@ -75,6 +75,14 @@ def _run_options(command: Any) -> Any:
                 metavar="GB",
                 help="What one run may take; default: its share of what is free.",
             ),
+            click.option(
+                "--author",
+                "authors",
+                multiple=True,
+                metavar="NAME",
+                help="Named as author in records, pages and citations; may be given several times. "
+                "A run that is there under other names is run again.",
+            ),
         )
     ):
         command = option(command)

@@ -10,6 +10,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -312,6 +313,16 @@ def in_order(executed: Json) -> Json:
         "results": {name: record["results"][name] for name in results_of(executed)},
     }
     return {name: record[name] for name in ORDER}
+
+
+def data_version(record: Json) -> str:
+    """Twelve hex digits that tell the data of a run from other versions of it."""
+    return _digest(record["data"])[:12]
+
+
+def collection_id(records: Iterable[Json]) -> str:
+    """Twelve hex digits for several runs together: the same for the same runs."""
+    return _digest(sorted(one["run_id"] for one in records))[:12]
 
 
 def opening(notebook: Json) -> tuple[str, str]:

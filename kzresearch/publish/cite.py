@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 from urllib.parse import quote
 
-from kzresearch.records import RecordError, plain
+from kzresearch.records import RecordError, collection_id, data_version, plain
 
 Json = dict[str, Any]
 
@@ -38,11 +39,7 @@ def run(record: Json) -> str:
 
     Raises RecordError for a run that failed: it has no results to cite.
     """
-    item = _run(record)
-    names = _names(item)
-    by = ("; " if any("," in name for name in names) else ", ").join(names)
-    year, *_ = _parts(item["issued"])
-    return f"{by} ({year}). {_title(item)}. {item['note']}."
+    return _text(_run(record))
 
 
 def formats(record: Json) -> dict[str, str]:
@@ -50,16 +47,64 @@ def formats(record: Json) -> dict[str, str]:
 
     Raises RecordError for a run that failed: it has no results to cite.
     """
-    items = [_run(record), *(_source(one, _files(record)) for one in record["sources"])]
+    return _formats(_run(record), [record])
+
+
+def collection(records: Sequence[Json]) -> dict[str, str]:
+    """The citations of several runs together and of all their sources, in each of `FORMATS`.
+
+    Raises RecordError where one of them failed, or there is none.
+    """
+    runs = [_run(record) for record in records]
+    if not runs:
+        raise RecordError("there is no completed run to cite")
+    newest = max(runs, key=lambda item: item["issued"]["date-parts"])
+    names = ", ".join(sorted({plain(record["notebook"]) for record in records}))
+    notes = sorted({item["note"].split(", notebook ")[0] for item in runs})
+    commits = sorted({_commit(record) for record in records} - {""})
+    data = sorted({data_version(record) for record in records})
+    item = newest | {
+        "id": f"collection-{collection_id(records)}",
+        "title": "How torture cases are handled in Kazakhstan",
+        "part": f"({len(runs)} run{'s' if len(runs) > 1 else ''} of {names}; collection "
+        f"{collection_id(records)})",
+        "author": list({json.dumps(name): name for one in runs for name in one["author"]}.values()),
+        "note": ", ".join([*notes, *commits, f"data {' and '.join(data)}", _day(newest)]),
+    }
+    return _formats(item, records)
+
+
+def _formats(item: Json, records: Sequence[Json]) -> dict[str, str]:
+    used = {one["id"]: one for record in records for one in record["sources"]}
+    with_files = {one["source"] for record in records for one in record["workbooks"]}
+    items = [item, *(_source(one, with_files) for one in used.values())]
+    cited = [_text(item)]
+    if sources := list(filter(None, map(source, used.values()))):
+        cited += ["Sources:", *sources]
     _give_keys(items)
-    sources = list(filter(None, map(source, record["sources"])))
-    cited = [run(record), *(["Sources:", *sources] if sources else [])]
     return {
         "text": "\n\n".join(cited) + "\n",
         "bibtex": "\n".join(map(_bibtex, items)),
         "csl": _csl(items),
         "ris": "\n".join(map(_ris, items)),
     }
+
+
+def _text(item: Json) -> str:
+    names = _names(item)
+    by = ("; " if any("," in name for name in names) else ", ").join(names)
+    year, *_ = _parts(item["issued"])
+    return f"{by} ({year}). {_title(item)}. {item['note']}."
+
+
+def _commit(record: Json) -> str:
+    git = record["software"]["git"]
+    unclean = "" if not git or git["clean"] else " with uncommitted changes"
+    return f"commit {git['commit'][:12]}{unclean}" if git else ""
+
+
+def _day(item: Json) -> str:
+    return "-".join(_parts(item["issued"]))
 
 
 def _run(record: Json) -> Json:
@@ -80,9 +125,6 @@ def _run(record: Json) -> Json:
         )
     given = ", ".join(f"{plain(n)} {plain(value)}" for n, value in record["parameters"].items())
     made_by = [f"kzresearch {plain(software['version'])}", f"notebook {plain(record['notebook'])}"]
-    if git := software["git"]:
-        unclean = "" if git["clean"] else " with uncommitted changes"
-        made_by.append(f"commit {git['commit'][:12]}{unclean}")
     return {
         "id": f"{record['notebook']}-{record['run_id']}",
         "type": "software",
@@ -92,7 +134,7 @@ def _run(record: Json) -> Json:
         "issued": issued,
         "container-title": "kzresearch",
         "version": plain(software["version"]),
-        "note": ", ".join([*made_by, day]),
+        "note": ", ".join(filter(None, [*made_by, _commit(record), day])),
     }
 
 
@@ -105,11 +147,6 @@ def _author(name: str) -> Json:
     if a_person and all(word[0].isupper() and word.lower() != "and" for word in words):
         return {"family": family, "given": given}
     return {"literal": text}
-
-
-def _files(record: Json) -> set[str]:
-    """Ids of the sources that files of figures were taken from."""
-    return {one["source"] for one in record["workbooks"]}
 
 
 def _source(source: Json, with_files: set[str]) -> Json:

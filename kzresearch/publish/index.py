@@ -5,18 +5,25 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from kzresearch import captions
 from kzresearch.notebooks import ORDER
-from kzresearch.publish import TEMPLATES
+from kzresearch.publish import TEMPLATES, cite
+from kzresearch.records import collection_id, data_version
 from kzresearch.regions import COUNTRY, load_regions, short_name
 
 Json = dict[str, Any]
 
+DOWNLOADS = {
+    "results.csv": "all recorded figures (CSV)",
+    "results.parquet": "the same with the cells of each (parquet, for kz.results)",
+}
+SIDE_BY_SIDE = 6
+"""Runs of a notebook whose figures are all shown, beside each other; of more the files tell."""
 FILES = {"html": "page", "pdf": "PDF", "ipynb": "notebook", "json": "record"}
 LONGEST_MESSAGE = 300
 """Characters of an error that the table shows; the record has all of it."""
@@ -75,10 +82,47 @@ def index_page(
     return environment.get_template("index/runs.html.j2").render(
         sections=sections,
         count=len(records),
+        about=_about(records),
+        citations=_citations(records),
+        downloads=[(name, words) for name, words in DOWNLOADS.items() if name in files],
         style=(TEMPLATES / "page" / "style.css").read_text(encoding="utf-8"),
         script=script,
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _about(records: Sequence[Json]) -> list[tuple[str, str]]:
+    """What was run, on what and when."""
+    if not records:
+        return []
+
+    def several(words: Iterable[str]) -> str:
+        return "; ".join(sorted(set(words)))
+
+    failed = sum(one["status"] == "failed" for one in records)
+    days = sorted(one["ended"][:10] for one in records)
+    return [
+        ("Runs", f"{len(records):,}" + (f", {failed:,} of them failed" if failed else "")),
+        ("Collection", collection_id(one for one in records if one["status"] == "completed")),
+        ("Notebooks", several(one["notebook"] for one in records)),
+        ("Run on", days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"),
+        ("Software", several(_software(one["software"]) for one in records)),
+        ("Data version", several(data_version(one) for one in records)),
+        ("Sources", several(source["id"] for one in records for source in one["sources"])),
+    ]
+
+
+def _software(software: Json) -> str:
+    git = software["git"]
+    commit = f"commit {git['commit'][:12]}" if git else "no commit known"
+    unclean = " with uncommitted changes" if git and not git["clean"] else ""
+    return f"kzresearch {software['version']}, {commit}{unclean}"
+
+
+def _citations(records: Sequence[Json]) -> Json | None:
+    """How to cite all completed runs together; None where there is none."""
+    completed = [one for one in records if one["status"] == "completed"]
+    return cite.collection(completed) if completed else None
 
 
 def _rank(notebook: str) -> tuple[int, str]:
@@ -120,6 +164,7 @@ def _section(runs: list[Json], older: list[Json], files: frozenset[str]) -> Json
         "question": newest["question"],
         "same": {name: cell.text for name, cell in same.items()},
         "columns": columns,
+        "figures": _all_figures(runs, columns),
         "rows": [
             {"failed": run["status"] == "failed", "cells": cells, "links": _links(run, files)}
             for run, *cells in zip(runs, *(column.cells for column in columns), strict=True)
@@ -186,6 +231,21 @@ def _key_figures(runs: list[Json]) -> list[Column]:
     recorded = {name for one in results for name in one}
     names = dict.fromkeys(name for run in runs for name in run["key_figures"])
     return [_figures(name, results) for name in names if name in recorded]
+
+
+def _all_figures(runs: list[Json], columns: list[Column]) -> Json | None:
+    """Every recorded figure of a few runs, side by side: the heads of the runs, and the lines."""
+    results = [run["results"] for run in runs]
+    names = list(dict.fromkeys(name for one in results for name in one))
+    if not names or len(runs) > SIDE_BY_SIDE:
+        return None
+    apart = [column for column in columns if column.kind == "words" and column.varies]
+    heads = [
+        " ".join(column.cells[place].text for column in apart if column.name != "status")
+        for place in range(len(runs))
+    ]
+    found = [_figures(name, results) for name in names]
+    return {"heads": heads if len(runs) > 1 else ["Figure"], "lines": found}
 
 
 def _figures(name: str, results: list[Json]) -> Column:

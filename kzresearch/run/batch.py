@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -189,9 +189,15 @@ def completed(outputs: Outputs, task: Task) -> bytes | None:
         content = outputs.read(f"{task.stem}.ipynb")
         record = json.loads(content)["metadata"]["kzresearch"]
         sound = record["run_id"] == task.run_id and record["status"] == "completed"
+        sound = sound and _by(record, task.authors)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return content if sound else None
+
+
+def _by(record: Json, authors: Sequence[str]) -> bool:
+    """Whether a run names the authors that are asked for, if any are."""
+    return not authors or record["authors"] == list(authors)
 
 
 def leave_record(outputs: Outputs, task: Task, content: bytes) -> Json:
@@ -218,6 +224,7 @@ def batch(
     timeout: float = 600,
     memory: float | None = None,
     dask: str | None = None,
+    authors: str | Sequence[str] = (),
     progress: bool | None = None,
 ) -> pl.DataFrame:
     """Run notebooks for every combination of values; runs that are there are not run again.
@@ -228,7 +235,7 @@ def batch(
     "html". `engine` is "fast" (a forked process for each run) or "stock" (papermill's own).
     `jobs` run at a time (default: one for each processor); a cell may take `timeout` seconds, a run
     `memory` gigabytes (default: its share of what is free). `dask` is the address of a scheduler
-    whose workers make the runs. `progress` shows a bar (default: on a terminal).
+    whose workers make the runs. `authors` are named in records and citations. `progress` shows a bar (default: on a terminal).
 
     Returns one row per run: `run_id`, `notebook`, `parameters` (JSON), `status` (completed or
     failed), `done` (True where it was there before), `error`, `message`, `file` (the executed
@@ -251,7 +258,17 @@ def batch(
     made = make(
         blocks,
         out,
-        Options(_several(formats), engine, jobs, force, timeout, memory, dask, progress),
+        Options(
+            _several(formats),
+            engine,
+            jobs,
+            force,
+            timeout,
+            memory,
+            dask,
+            progress,
+            _several(authors),
+        ),
     )
     return made.frame()
 
@@ -272,11 +289,15 @@ class Options:
     memory: float | None = None
     dask: str | None = None
     progress: bool | None = None
+    authors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.formats:
             if name not in FORMATS:
                 raise unknown_value("format", name, list(FORMATS))
+        for name in self.authors:
+            if not name.strip() or "\n" in name:
+                raise ParameterError(f"author is {name!r}; give a name, in one line")
         if self.engine not in {FAST, STOCK}:
             raise unknown_value("engine", self.engine, [FAST, STOCK])
         for what, number in (
@@ -349,16 +370,21 @@ def survey(tasks: list[Task], outputs: Outputs, kept: Kept, options: Options) ->
             planned.append(Planned(task, "new", None))
         elif record and record["status"] == "failed":
             planned.append(Planned(task, "failed", record))
-        elif record and all(name in files for name in wanted):
+        elif record and all(name in files for name in wanted) and _by(record, task.authors):
             planned.append(Planned(task, "done", record))
         else:
             planned.append(Planned(task, "incomplete", None))
     return planned
 
 
+def _tasks(blocks: Iterable[Block], options: Options) -> tuple[list[Task], int]:
+    tasks, left_out = plan(blocks)
+    return [replace(task, authors=options.authors) for task in tasks], left_out
+
+
 def look(blocks: Iterable[Block], out: str | Path, options: Options) -> tuple[list[Planned], int]:
     """What a batch would run, without running it, and how many combinations are left out."""
-    tasks, left_out = plan(blocks)
+    tasks, left_out = _tasks(blocks, options)
     if "://" not in str(out) and not Path(out).exists():
         return [Planned(task, "new", None) for task in tasks], left_out
     outputs = Outputs(out)
@@ -380,7 +406,7 @@ def make(
             pool = stack.enter_context(
                 Pool(jobs, options.engine, options.timeout, options.bytes, say)
             )
-        tasks, left_out = plan(blocks)
+        tasks, left_out = _tasks(blocks, options)
         outputs = Outputs(out)
         outputs.prepare()
         kept = Kept(outputs)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 Json = dict[str, Any]
-TABLE, INDEX = "results.parquet", "index.html"
+TABLE, LINES, INDEX = "results.parquet", "results.csv", "index.html"
+COLLECTED = {TABLE, LINES, INDEX}
 _RECORD = re.compile(r".+-[0-9a-f]{12}\.json")
 _READERS = 16
 """How many records are read at once: an object store answers one by one slowly."""
@@ -83,21 +84,23 @@ class Kept:
 
 
 def collect(outputs: Outputs, kept: Kept) -> None:
-    """Write the table and the index of all runs that are there.
+    """Write the table, as parquet and as CSV, and the index of all runs that are there.
 
     Another batch may do the same at the same time: whoever writes last looks again, and writes
     again where what is there has changed, so that what is left in the end holds all.
     """
     from kzresearch.publish.index import index_page
 
-    files = {n: tag for n, tag in outputs.files().items() if n not in {TABLE, INDEX}}
+    files = {n: tag for n, tag in outputs.files().items() if n not in COLLECTED}
     while True:
         records = kept.records(files).values()
         newest, older = _newest(records)
         completed, _ = _newest(one for one in records if one["status"] == "completed")
-        outputs.write(TABLE, _table(completed))
-        outputs.write(INDEX, index_page(newest, set(files), older).encode())
-        now = {n: tag for n, tag in outputs.files().items() if n not in {TABLE, INDEX}}
+        table = _table(completed)
+        outputs.write(TABLE, _parquet(table))
+        outputs.write(LINES, _csv(table))
+        outputs.write(INDEX, index_page(newest, {*files, *COLLECTED}, older).encode())
+        now = {n: tag for n, tag in outputs.files().items() if n not in COLLECTED}
         if now == files:
             return
         files = now
@@ -115,7 +118,7 @@ def _newest(records: Iterable[Json]) -> tuple[list[Json], list[Json]]:
     return list(found.values()), older
 
 
-def _table(records: list[Json]) -> bytes:
+def _table(records: list[Json]) -> pl.DataFrame:
     import polars as pl
 
     types: dict[str, set[type]] = {}
@@ -148,6 +151,22 @@ def _table(records: list[Json]) -> bytes:
         }
         of = {"run_id": one["run_id"], "notebook": one["notebook"], "parameters": given}
         rows += [{**of, "name": name, **result} for name, result in one["results"].items()]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
     target = io.BytesIO()
-    pl.DataFrame(rows, schema=schema, orient="row").write_parquet(target)
+    table.write_parquet(target)
     return target.getvalue()
+
+
+def _csv(table: pl.DataFrame) -> bytes:
+    """The table in lines, without cells: a column for each parameter; Excel reads it as UTF-8."""
+    import polars as pl
+
+    names = table["parameters"].struct.fields
+    parameters = [pl.col("parameters").struct.field(n).alias(f"parameter_{n}") for n in names]
+    figures = pl.col("name", "value", "text", "unit", "formula", "note")
+    sources = pl.col("sources").list.join("; ")
+    lines = table.select(pl.col("run_id", "notebook"), *parameters, figures, sources)
+    return lines.write_csv(include_bom=True).encode()

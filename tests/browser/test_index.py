@@ -31,7 +31,7 @@ def forty():
 
 HELP = """
     const pause = () => new Promise(done => setTimeout(done, 300));
-    const rows = () => [...document.querySelectorAll("tbody tr")].filter(r => r.checkVisibility());
+    const rows = () => [...document.querySelectorAll("table[data-all] tbody tr")].filter(r => r.checkVisibility());
     const type = (words) => {
       const box = document.querySelector("#filter input");
       box.value = words; box.dispatchEvent(new Event("input")); return pause();
@@ -40,9 +40,9 @@ HELP = """
       const box = document.querySelector("#filter select");
       box.value = what; box.dispatchEvent(new Event("input")); return pause();
     };
-    const head = (name) => [...document.querySelectorAll("#case_flow ~ .runs th")]
+    const head = (name) => [...document.querySelectorAll("#case_flow ~ .runs table[data-all] th")]
       .find(th => th.textContent.startsWith(name));
-    const column = (name) => [...document.querySelectorAll("#case_flow ~ .runs tbody tr")]
+    const column = (name) => [...document.querySelectorAll("#case_flow ~ .runs table[data-all] tbody tr")]
       .map(row => row.cells[head(name).cellIndex].textContent);
     const count = () => document.querySelector("#count").textContent;
 """
@@ -69,7 +69,7 @@ def test_filter_hides_runs_and_counts_those_left(forty, asked):
             f"{left}",
             f"await type('kz-1'); {left}",
             f"await type('  KZ-12   2021 '); {left}",
-            "return [...document.querySelectorAll('h2')].map(h => h.checkVisibility());",
+            "return [...document.querySelectorAll('h2:not(#cite-this)')].map(h => h.checkVisibility());",
             f"await type('article 9'); {left}",
             f"await type('december people'); {left}",
             f"await type('keyerror'); {left}",

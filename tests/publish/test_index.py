@@ -28,7 +28,11 @@ def made(number=0, notebook="case_flow", **changes):
         "key_figures": list(changes.get("results", {})),
         "parameters": {"period": "2022-12", "region": "KZ", "article": "146"},
         "results": {},
-        "software": {"version": "0.1.0"},
+        "software": {"name": "kzresearch", "version": "0.1.0", "git": None},
+        "authors": [],
+        "data": {"a.csv": "0" * 64},
+        "workbooks": [],
+        "sources": [],
         "ended": "2026-01-02T03:04:05+00:00",
     } | changes
 
@@ -47,15 +51,16 @@ def text_of(element):
 
 def table_of(section):
     """Header and rows of a section's table, as a reader sees them."""
-    head = [text_of(cell) for cell in section.select("thead th")]
+    head = [text_of(cell) for cell in section.select("table[data-all] thead th")]
     return head, [
-        [text_of(cell) for cell in row.select("td")] for row in section.select("tbody tr")
+        [text_of(cell) for cell in row.select("td")]
+        for row in section.select("table[data-all] tbody tr")
     ]
 
 
 def citation(section, row=0):
     """The citation of a row, put together by hand from the pattern, as its reader would."""
-    cells = section.select("tbody tr")[row].select("td")
+    cells = section.select("table[data-all] tbody tr")[row].select("td")
     (pattern,) = section.select(".cite > span")
     for part in pattern.select("var"):
         cell = cells[int(part["data-i"])]
@@ -67,8 +72,9 @@ def test_notebooks_are_in_their_order_and_others_follow_by_name():
     given = ["zoo", "regions", "ant", "period_report", "data_quality"]
     page = page_of([made(i, name) for i, name in enumerate(given)])
     expected = [*(name for name in ORDER if name in given), "ant", "zoo"]
-    assert [heading.get_text() for heading in page.select("h2")] == [f"The {n}" for n in expected]
-    assert len(page.select("section table")) == len(given)
+    headings = [heading.get_text() for heading in page.select("h2")]
+    assert headings == [*(f"The {n}" for n in expected), "Cite this"]
+    assert len(page.select("section table[data-all]")) == len(given)
 
 
 def test_runs_are_in_the_natural_order_of_their_parameters():
@@ -126,7 +132,7 @@ def test_every_run_can_be_cited_without_scripts():
             8,
             parameters={"period": "2021-02", "region": "KZ-75"},
             ended="2026-02-03T00:00:00+00:00",
-            software={"version": "0.2.0"},
+            software={"name": "kzresearch", "version": "0.2.0", "git": None},
         ),
     ]
     section = page_of(records).section
@@ -173,7 +179,7 @@ def test_key_figures_are_those_that_the_runs_name_and_record():
     ]
     values = [
         [cell.get("data-v", cell.get_text()) for cell in row.select("td")[2:6]]
-        for row in section.select("tbody tr")
+        for row in section.select("table[data-all] tbody tr")
     ]
     assert values == [["918", "0.5", "", "3"], ["918", "0.5", "1234", "4"], ["", "0.5", "", "3"]]
 
@@ -204,7 +210,7 @@ def test_only_files_that_exist_are_linked():
     page = page_of(records, files=[*files, "case_flow-000000000001.json"])
     links = [
         [(link.get_text(), link["href"]) for link in row.select("a")]
-        for row in page.select("tbody tr")
+        for row in page.select("table[data-all] tbody tr")
     ]
     assert links == [
         [("page", "case_flow-000000000000.html"), ("PDF", "case_flow-000000000000.pdf")],
@@ -220,9 +226,9 @@ def test_superseded_runs_are_apart_closed_and_linked():
         made(7, "people"),
     ]
     page = page_of([made()], superseded=older, files=names([made(), *older]))
-    flow, people = page.select("section")
-    assert len(flow.select("tbody tr")) == 1
-    details = flow.select_one("details")
+    flow, people, _ = page.select("section")
+    assert len(flow.select("table[data-all] tbody tr")) == 1
+    details = flow.select_one("details.older")
     assert "open" not in details.attrs
     assert text_of(details.summary).startswith("2 older runs, superseded")
     assert [text_of(one) for one in details.select("li")] == [
@@ -238,7 +244,7 @@ def test_superseded_runs_are_apart_closed_and_linked():
 def test_an_empty_folder_says_so():
     page = page_of([])
     assert "no run in this folder" in page.get_text()
-    assert not page.select("section")
+    assert not page.select("section:has(table[data-all])")
     assert text_of(page.select_one("#count")) == "0 runs"
 
 
@@ -253,11 +259,11 @@ def test_text_of_records_is_never_obeyed():
         error={"cell": 1, "type": EVIL, "message": EVIL},
         parameters={"region": EVIL, EVIL: "b"},
         results={EVIL: figure(1, EVIL, EVIL)},
-        software={"version": EVIL},
+        software={"name": "kzresearch", "version": EVIL, "git": {"commit": EVIL, "clean": True}},
     )
     other = evil | {"run_id": EVIL, "notebook": EVIL, "ended": EVIL}
     again = evil | {"run_id": "1", "parameters": {"region": "KZ", EVIL: EVIL}}
-    plain = page_of([made(), made(1, "b")])
+    plain = page_of([made(results={"a": figure(1)}), made(1, "b")])
     page = page_of([evil, again, other], superseded=[evil, other])
     allowed = {tag.name for tag in plain.find_all(True)}
     allowed |= {"var", "details", "summary", "ul", "li", "b", "code"}
@@ -312,3 +318,75 @@ def test_eight_thousand_runs_make_a_page_of_a_few_megabytes():
     text = index_page(records, files)
     assert len(text.encode()) < 8_000_000
     assert text.count("<tr") == 8000 + 2
+
+
+def test_all_runs_together_can_be_cited_and_say_what_they_were_made_of():
+    git = {"commit": "c" * 40, "clean": False}
+    source = {
+        **dict.fromkeys(
+            ("producer", "version", "licence_address", "date_published", "date_accessed")
+        ),
+        "id": "press",
+        "title": "Press",
+        "citation": "The press, 2021.",
+        "address": None,
+        "licence": "none known",
+    }
+    records = [
+        made(1, sources=[source], ended="2026-03-04T00:00:00+00:00"),
+        made(2, "people", software={"name": "kzresearch", "version": "0.2.0", "git": git}),
+        made(3, status="failed", error={"cell": 1, "type": "KeyError", "message": "a"}),
+    ]
+    page = page_of(records, files=names(records) | {"results.csv", "results.parquet"})
+    about = dict(
+        zip(
+            map(text_of, page.select(".about dt")),
+            map(text_of, page.select(".about dd")),
+            strict=True,
+        )
+    )
+    assert about["Runs"] == "3, 1 of them failed"
+    assert about["Notebooks"] == "case_flow; people"
+    assert about["Run on"] == "2026-01-02 to 2026-03-04"
+    assert about["Software"] == (
+        "kzresearch 0.1.0, no commit known; "
+        "kzresearch 0.2.0, commit cccccccccccc with uncommitted changes"
+    )
+    assert re.fullmatch(r"[0-9a-f]{12}", about["Data version"])
+    assert about["Sources"] == "press"
+    assert [a["href"] for a in page.select(".about a")] == ["results.csv", "results.parquet"]
+    text = page.find(id="cite-text").text
+    assert f"(2 runs of case_flow, people; collection {about['Collection']})" in text
+    assert "kzresearch 0.2.0" in text
+    assert f"data {about['Data version']}, 2026-03-04." in text
+    assert "The press, 2021. Terms: none known." in text
+    for kind in ("bibtex", "csl", "ris"):
+        assert about["Collection"] in page.find(id=f"cite-{kind}").text
+    again = page_of([records[1], records[0]])
+    assert about["Collection"] in again.find(id="cite-text").text
+
+
+def test_there_is_nothing_to_cite_where_every_run_failed():
+    page = page_of([made(1, status="failed", error={"cell": 1, "type": "E", "message": "a"})])
+    assert not page.find(id="cite-this")
+
+
+def test_figures_of_a_few_runs_stand_side_by_side():
+    records = [
+        made(n, parameters={"region": region}, results={"a": figure(n), f"b{n}": figure(None)})
+        for n, region in enumerate(["KZ-75", "KZ-10"])
+    ]
+    table = page_of(records).select_one("details.all table")
+    assert [text_of(one) for one in table.select("thead th")] == [
+        *("Name", "KZ-10 Abai 000000000001", "KZ-75 Almaty 000000000000", "Unit"),
+    ]
+    rows = [
+        [text_of(cell) for cell in row.find_all(["th", "td"])] for row in table.select("tbody tr")
+    ]
+    assert rows == [
+        ["a", "1", "0", "offences"],
+        ["b1", "not reported", "", "offences"],
+        ["b0", "", "not reported", "offences"],
+    ]
+    many = [made(n, parameters={"article": str(n)}, results={"a": figure(n)}) for n in range(7)]
+    assert not page_of(many).select("details.all")

@@ -21,7 +21,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 import kzresearch as kz
+from kzresearch import records
 from kzresearch.errors import OutputError, ParameterError, UnknownValueError
+from kzresearch.publish import cite
 from kzresearch.run.results import INDEX, TABLE
 from tests.conftest import command
 from tests.run.made import RECORDS, lasting, made
@@ -93,7 +95,7 @@ def test_a_batch_leaves_notebook_record_and_page_of_each_run_and_both_tables(fol
     assert done.stdout == f"index    {tmp_path}/out/index.html\nfigures  {tmp_path}/out/{TABLE}\n"
     assert re.fullmatch(r"3 runs: 3 new\n3 runs in \d+ s, 0 failed\n", done.stderr)
     assert len(runs(tmp_path / "out")) == 3
-    assert len(left(tmp_path / "out")) == 3 * 3 + 2
+    assert len(left(tmp_path / "out")) == 3 * 3 + 3
     for path in runs(tmp_path / "out"):
         record = json.loads(path.read_text(encoding="utf-8"))
         assert record["engine"] == "fast"
@@ -188,11 +190,11 @@ def test_a_changed_notebook_is_run_again_and_its_older_run_is_set_apart(tmp_path
     table = kz.results(tmp_path / "out").filter(name="double")
     assert table["value"].to_list() == [3.0]
     page = BeautifulSoup((tmp_path / "out" / INDEX).read_text(encoding="utf-8"), "html.parser")
-    assert len(page.select("tbody tr")) == 1
+    assert len(page.select("table[data-all] tbody tr")) == 1
     (older,) = {path.stem.split("-")[-1] for path in runs(tmp_path / "out")} - {
         table["run_id"].item()
     }
-    assert older in page.select_one("details").get_text()
+    assert older in page.select_one("details.older").get_text()
 
 
 ENDS = {
@@ -291,6 +293,9 @@ def whole(out: Path) -> int:
             json.loads(content)
         elif path.suffix == ".html":
             assert content.rstrip().endswith(b"</html>"), path.name
+        elif path.suffix == ".csv":
+            assert content.startswith(b"\xef\xbb\xbfrun_id,")
+            assert content.endswith(b"\n")
         else:
             assert content[:4] == content[-4:] == b"PAR1"
     return len(runs(out, "ipynb")) if out.exists() else 0
@@ -321,7 +326,7 @@ def test_fifty_kills_at_random_moments_then_resume(folder, tmp_path):
     assert notebooks(out) == notebooks(tmp_path / "one")
     assert kz.results(out).equals(kz.results(tmp_path / "one"))
     rows = [
-        {row.get_text(" ", strip=True) for row in page.select("tbody tr")}
+        {row.get_text(" ", strip=True) for row in page.select("table[data-all] tbody tr")}
         for page in (
             BeautifulSoup((place / INDEX).read_text(encoding="utf-8"), "html.parser")
             for place in (out, tmp_path / "one")
@@ -346,7 +351,7 @@ def test_two_batches_into_one_folder_at_once(folder, tmp_path):
     said = [process.communicate(timeout=300)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert whole(tmp_path / "out") == 45
-    assert len(left(tmp_path / "out")) == 45 * 3 + 2
+    assert len(left(tmp_path / "out")) == 45 * 3 + 3
     for path in runs(tmp_path / "out"):
         executed = json.loads(path.with_suffix(".ipynb").read_text(encoding="utf-8"))
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -394,7 +399,8 @@ def test_parameters_that_try_to_be_code_paths_or_markup_stay_text(tmp_path):
     for page in [*runs(tmp_path / "out", "html"), tmp_path / "out" / INDEX]:
         soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
         assert not soup.find_all("img", onerror=True)
-        assert not [one for one in soup("script") if "alert" in one.get_text()]
+        scripts = [one for one in soup("script") if one.get("type") != "application/json"]
+        assert not [one for one in scripts if "alert" in one.get_text()]
 
 
 def test_a_full_disk_stops_the_batch_with_a_sentence_and_it_goes_on_later(folder, tmp_path):
@@ -499,7 +505,7 @@ def test_completed_figures_stay_where_a_newer_version_fails(tmp_path):
     assert batch(path, "--out", tmp_path / "out", "--formats", "none").returncode == 1
     assert kz.results(tmp_path / "out").height == 2
     page = BeautifulSoup((tmp_path / "out" / INDEX).read_text(encoding="utf-8"), "html.parser")
-    (row,) = page.select("tbody tr")
+    (row,) = page.select("table[data-all] tbody tr")
     assert "ZeroDivisionError" in row.get_text()
 
 
@@ -631,3 +637,26 @@ def test_a_script_without_a_guard_can_run_a_batch(folder, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "1\n"
+
+
+def test_authors_are_in_records_and_citations_and_others_run_it_again(folder, tmp_path):
+    out = tmp_path / "out"
+
+    def made_by(*authors):
+        kz.batch(str(folder / "good.ipynb"), out=out, formats=(), authors=authors)
+        (path,) = runs(out)
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return record["authors"], record["run_id"], record["started"], path.stat().st_mtime_ns
+
+    one = made_by("Қасымова, Ә.", "A <b>")
+    assert one[0] == ["Қасымова, Ә.", "A <b>"]
+    assert made_by()[0] == one[0]  # no other name is asked for
+    assert made_by("Қасымова, Ә.", "A <b>") == one
+    other = made_by("Somebody Else")
+    assert other[0] == ["Somebody Else"]
+    assert other[1] == one[1]
+    (executed,) = runs(out, "ipynb")
+    assert cite.run(records.read(executed)).startswith("Somebody Else (")
+    for name in ("", "a\nb"):
+        with pytest.raises(ParameterError, match="give a name, in one line"):
+            kz.batch(str(folder / "good.ipynb"), out=out, authors=name)

@@ -7,7 +7,7 @@ const [said, copy] = dialog.querySelectorAll("p, button");
 const { compare } = new Intl.Collator("en", { numeric: true });
 const valueOf = (row, i) => row.cells[i].dataset.v ?? row.cells[i].textContent;
 
-const tables = [...document.querySelectorAll(".runs table")].map((table) => {
+const tables = [...document.querySelectorAll("table[data-all]")].map((table) => {
   const heads = [...table.tHead.rows[0].cells];
   const searched = heads.flatMap((head, i) => ("words" in head.dataset ? [i] : []));
   const runs = [...table.tBodies[0].rows].map((row) => {
@@ -82,6 +82,15 @@ copy.addEventListener("click", async () => {
   await navigator.clipboard.writeText(said.textContent);
   copy.textContent = "Copied";
 });
+document.documentElement.classList.add("scripted");
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.addEventListener("click", async () => {
+    const source = document.getElementById(button.dataset.copy);
+    getSelection().selectAllChildren(source);
+    await navigator.clipboard.writeText(source.textContent);
+    button.textContent = "Copied";
+  });
+}
 let waiting;
 words.addEventListener("input", () => {
   clearTimeout(waiting);
