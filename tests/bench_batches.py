@@ -58,6 +58,44 @@ for region, article in json.load(sys.stdin):
 print(sorted(took)[len(took) // 2])
 """
 
+PAGES = """
+import json, sys, time
+from copy import deepcopy
+from pathlib import Path
+import nbformat, vl_convert
+from nbconvert.exporters import HTMLExporter
+from kzresearch import records
+from kzresearch.charts import MIME
+from kzresearch.publish import html
+
+files = sorted(Path(sys.argv[1]).glob("*.ipynb"))
+read = [nbformat.reads(path.read_text("utf-8"), as_version=4) for path in files]
+bare, took = HTMLExporter(), {"page": 0.0, "pictures": 0.0, "nbconvert": 0.0}
+
+def timed(what, function, *given):
+    start = time.perf_counter()
+    found = function(*given)
+    took[what] += time.perf_counter() - start
+    return found
+
+def pictures(notebook):
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            spec = output.get("data", {}).pop(MIME, None)
+            if spec is not None:
+                output["data"]["image/svg+xml"] = vl_convert.vegalite_to_svg(spec, vl_version="6.1")
+
+for number, notebook in enumerate([read[0], *read]):
+    if number == 1:
+        took = dict.fromkeys(took, 0.0)  # the first made all warm
+    one, other = deepcopy(notebook), deepcopy(notebook)
+    timed("page", html.page, one, records.in_order(notebook))
+    timed("pictures", pictures, other)
+    timed("nbconvert", bare.from_notebook_node, other)
+print(json.dumps(took))
+"""
+"""Pages of a folder of runs, and their bare parts, in one process."""
+
 Report = Callable[..., bool]
 
 
@@ -212,6 +250,12 @@ def _measured(folder: Path, report: Report) -> list[bool]:
     pair = [(many[0], forty[0])]
     good.append(report("memory of 400 runs with pages / of 40 (in MB)", pair, 1.25))
     good.append(report("memory of 400 runs with pages, in GB", [(many[0] / 1000, 1.0)], 1))
+
+    batch(folder / "pages", *bare)
+    took = json.loads(quiet([sys.executable, "-c", PAGES, folder / "pages"], stub))
+    parts = took["pictures"] + took["nbconvert"]
+    pair = [(took["page"], parts)]
+    good.append(report("40 pages / pictures of their charts and nbconvert", pair, 1.5))
 
     with dask(folder) as address:
         pairs = [
