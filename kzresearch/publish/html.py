@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 from functools import cache
 from typing import Any
 
@@ -25,7 +26,12 @@ def page(notebook: Json, record: Json) -> str:
 
     Charts are vector pictures with their alternative text; there is no script on the page.
     """
-    resources = {"record": record, "title": record["title"], "style": _style()}
+    resources = {
+        "record": record,
+        "title": record["title"],
+        "style": _style(),
+        "embedded": json.dumps(record, ensure_ascii=False).replace("<", "\\u003c"),
+    }
     body, _ = _exporter().from_notebook_node(notebook, resources)
     return str(body)
 
