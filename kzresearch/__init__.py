@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from kzresearch.reports import PeriodReport, period_report
     from kzresearch.run.batch import batch
     from kzresearch.run.results import results
+    from kzresearch.run.verify import verify
     from kzresearch.sources import how_to_cite, load_sources, references
 
 _HOMES = {
@@ -74,6 +75,7 @@ _HOMES = {
     "record": "records",
     "batch": "run.batch",
     "results": "run.results",
+    "verify": "run.verify",
     "load_regions": "regions",
     "load_sources": "sources",
     "references": "sources",
@@ -113,6 +115,7 @@ __all__ = [
     "results",
     "scan_form_1m",
     "tables",
+    "verify",
 ]
 __version__ = "0.1.0"
 
