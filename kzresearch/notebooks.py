@@ -25,11 +25,12 @@ Checked = dict[object, KzresearchError | None]
 
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 _WORDS = {"true": True, "false": False}
-_SECRET = re.compile(
+SECRET = re.compile(
     r"(^|_)(pass(word|wd|phrase)?|pwd|secrets?|tokens?|credentials?|auth|api_?keys?"
-    r"|(private|access|secret|account)_?keys?)(_|$)",
+    r"|(private|access|secret|account)_?keys?)(_|$)|password",
     re.IGNORECASE,
 )
+"""The names of parameters and environment variables whose values are not to be seen."""
 ORDER = (
     *("period_report", "case_flow", "regions", "people"),
     *("trends", "context", "data_quality"),
@@ -130,7 +131,7 @@ class Notebook:
             except ParameterError as fault:
                 faults.append(fault)
         for name, parameter in known.items():
-            if _SECRET.search(name):
+            if SECRET.search(name):
                 faults.append(
                     ParameterError(
                         f"parameter {name} of {self.name} has the name of a secret, and parameters "
