@@ -18,6 +18,7 @@ from kzresearch.run.compare import (
     first_difference,
 )
 from kzresearch.run.pool import PageError, Pool
+from kzresearch.run.scrub import scrubbed_message
 from kzresearch.run.single import Task
 from kzresearch.run.verify import INPUTS, Difference, Left, Verdict
 
@@ -65,6 +66,12 @@ class Verifier:
             task = self._task(files, found)
         except (_Unverified, KzresearchError) as why:
             found.reason = str(why)
+            return found
+        except Exception as fault:  # whatever one file holds, the others are verified
+            lacking = [one.place for one in found.changes if one.what == "data" and not one.now]
+            found.reason = scrubbed_message(f"{type(fault).__name__}: {fault}")
+            if lacking:
+                found.reason = f"data that it could read are not here: {', '.join(lacking)}"
             return found
         now = json.loads(self.pool.run(task))
         if error := now["metadata"]["kzresearch"]["error"]:
@@ -150,14 +157,14 @@ def _read(left: Left, found: Verdict) -> _Files:
     for name, content in left.contents():
         try:
             record, executed = records.parse(content, f"{left.place}{name}", files.records.values())
-            found.edits += _unfitting(record, executed) if executed else ()
+            found.edits += [*_unfitting(record, executed)] if executed else ()
+            found.edits += [*_disagreements(files.records, name, record)]
         except records.RecordError as why:
             found.edits.append(str(why))
             continue
         except records.BROKEN:
-            found.edits.append(f"{left.place}{name} is damaged: its cells cannot be read")
+            found.edits.append(f"{left.place}{name} is damaged: what it holds cannot be compared")
             continue
-        found.edits += _disagreements(files.records, name, record)
         files.records[name] = record
         files.notebook = executed or files.notebook
         if name.lower().endswith(".html"):

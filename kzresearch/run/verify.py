@@ -197,12 +197,14 @@ def verify(
 
     options = Options((), engine, jobs, False, timeout, memory, None, progress)
     found = verdicts(_several(paths), _several(notebook), options, lambda _: trust)
-    texts, text = pl.List(pl.String), pl.String
+    text, texts = pl.String, pl.List(pl.String)
     apart = pl.List(pl.Struct(dict.fromkeys(Difference._fields, text)))
-    schema: dict[str, Any] = dict.fromkeys(
-        ("file", "notebook", "run_id", "verdict", "reason"), text
-    )
-    schema |= {"edits": texts, "differences": apart, "changes": apart, "notes": texts}
+    schema: dict[str, Any] = {
+        **dict.fromkeys(("file", "notebook", "run_id", "verdict", "reason"), text),
+        **dict.fromkeys(("compared", "edits"), texts),
+        **dict.fromkeys(("differences", "changes"), apart),
+        "notes": texts,
+    }
     return pl.DataFrame([one.row() for one in found], schema=schema, orient="row")
 
 
