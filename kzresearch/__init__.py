@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from kzresearch.reports import PeriodReport, period_report
     from kzresearch.run.batch import batch
     from kzresearch.run.results import results
+    from kzresearch.run.verify import verify
     from kzresearch.sources import how_to_cite, load_sources, references
     from kzresearch.tracing import trace
 
@@ -75,6 +76,7 @@ _HOMES = {
     "record": "records",
     "batch": "run.batch",
     "results": "run.results",
+    "verify": "run.verify",
     "load_regions": "regions",
     "load_sources": "sources",
     "references": "sources",
@@ -116,6 +118,7 @@ __all__ = [
     "scan_form_1m",
     "tables",
     "trace",
+    "verify",
 ]
 __version__ = "0.1.0"
 

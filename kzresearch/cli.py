@@ -34,25 +34,10 @@ def main() -> None:
     """How torture cases are handled in Kazakhstan: official figures, reproducible analyses."""
 
 
-def _run_options(command: Any) -> Any:
+def _how_to_run(command: Any) -> Any:
     """The options that say how notebooks are run, the same for each command that runs any."""
     for option in reversed(
         (
-            click.option(
-                "--out",
-                default="out",
-                show_default=True,
-                metavar="FOLDER|s3://BUCKET/PREFIX",
-                help="Where the runs leave their files.",
-            ),
-            click.option(
-                "--formats",
-                default=",".join(FORMATS),
-                show_default=True,
-                metavar="FORMAT,…|none",
-                help="What is made of each executed notebook. What is missing of runs that are "
-                "there is made without running them again.",
-            ),
             click.option(
                 "--engine",
                 type=click.Choice(["fast", "stock"]),
@@ -82,6 +67,32 @@ def _run_options(command: Any) -> Any:
                 metavar="NAME",
                 help="Named as author in records, pages and citations; may be given several times. "
                 "A run that is there under other names is run again.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _run_options(command: Any) -> Any:
+    """The options of commands that leave runs: where, what, and how notebooks are run."""
+    command = _how_to_run(command)
+    for option in reversed(
+        (
+            click.option(
+                "--out",
+                default="out",
+                show_default=True,
+                metavar="FOLDER|s3://BUCKET/PREFIX",
+                help="Where the runs leave their files.",
+            ),
+            click.option(
+                "--formats",
+                default=",".join(FORMATS),
+                show_default=True,
+                metavar="FORMAT,…|none",
+                help="What is made of each executed notebook. What is missing of runs that are "
+                "there is made without running them again.",
             ),
         )
     ):
@@ -185,6 +196,72 @@ def batch(
         raise click.UsageError("name a notebook, or a file with --grid")
     blocks = [Block(notebooks, _pairs(parameters), _each(each))] if notebooks else []
     _batch([*blocks, *(read_grid(grid) if grid else [])], out, formats, closing=True, **how)
+
+
+@main.command(short_help="Run again what files of runs say, and compare.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@click.option(
+    "--notebook",
+    "notebooks",
+    multiple=True,
+    metavar="FILE.ipynb",
+    help="The notebook of a page or record, where it is not the project's; may be given several "
+    "times.",
+)
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Run the code of notebooks that are not the project's on this machine.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@_JOBS
+@_how_to_run
+def verify(
+    paths: tuple[str, ...], notebooks: tuple[str, ...], trust: bool, as_json: bool, **how: Any
+) -> None:
+    """Run again what PATHs say, with the same parameters, and compare output by output.
+
+    A PATH is an executed notebook, a page, a record, or a folder of them (s3://BUCKET/PREFIX too).
+    Tells whether data, code or environment are others here than they were, and what came out
+    otherwise. Nothing is written.
+
+    Ends with 0 where every output is identical, with 1 where one differs or a file was edited, with
+    3 where something could not be verified and nothing differs.
+
+    \b
+    Examples:
+      kzresearch verify out/flow
+      kzresearch verify page.html --notebook mine.ipynb --trust
+    """  # noqa: D301
+    import json
+
+    from kzresearch.run import verify as verifying
+    from kzresearch.run.batch import Options
+
+    def trusts(names: list[str]) -> bool:
+        if trust or not sys.stdin.isatty():
+            return trust
+        question = (
+            f"Run the code of {', '.join(names)}, which is not the project's, on this machine?"
+        )
+        return click.confirm(verifying.printable(question), err=True)
+
+    try:
+        found = verifying.verdicts(
+            paths, notebooks, Options((), **how), trusts, lambda text: click.echo(text, err=True)
+        )
+    except KzresearchError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(3)
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    if as_json:
+        click.echo(json.dumps({"runs": [one.row() for one in found]}, indent=2))
+    else:
+        click.echo(verifying.report(found))
+    click.echo(verifying.counted(found), err=True)
+    sys.exit(verifying.exit_code(found))
 
 
 @main.command(short_help="Run every notebook, with an index page.")

@@ -25,11 +25,12 @@ Checked = dict[object, KzresearchError | None]
 
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 _WORDS = {"true": True, "false": False}
-_SECRET = re.compile(
+SECRET = re.compile(
     r"(^|_)(pass(word|wd|phrase)?|pwd|secrets?|tokens?|credentials?|auth|api_?keys?"
-    r"|(private|access|secret|account)_?keys?)(_|$)",
+    r"|(private|access|secret|account)_?keys?)(_|$)|password",
     re.IGNORECASE,
 )
+"""The names of parameters and environment variables whose values are not to be seen."""
 ORDER = (
     *("period_report", "case_flow", "regions", "people"),
     *("trends", "context", "data_quality"),
@@ -130,7 +131,7 @@ class Notebook:
             except ParameterError as fault:
                 faults.append(fault)
         for name, parameter in known.items():
-            if _SECRET.search(name):
+            if SECRET.search(name):
                 faults.append(
                     ParameterError(
                         f"parameter {name} of {self.name} has the name of a secret, and parameters "
@@ -258,22 +259,44 @@ def find_notebook(name: str) -> Notebook:
 
 def _read(path: Path, *, own: bool = True) -> Notebook:
     try:
-        source = path.read_text(encoding="utf-8")
-        parameters = _parameters(json.loads(source))
+        content = path.read_bytes()
     except OSError as error:
         raise ParameterError(
             f"cannot read the notebook {path.name}: {(error.strerror or 'unknown').lower()}"
         ) from None
+    return notebook_of(path.stem, content, own=own)
+
+
+def notebook_of(name: str, content: bytes, *, own: bool = False) -> Notebook:
+    """The notebook of that name with that content; ParameterError for what is none."""
+    file = f"{name}.ipynb"
+    try:
+        source = content.decode()
+        notebook = json.loads(source)
+        parameters = _parameters(notebook)
+        bare = without_additions(notebook, parameters=bool(parameters))
     except ParameterError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ParameterError(f"{path.name} is no notebook of format 4 (.ipynb)") from None
-    if not re.fullmatch(r"[\w-]+( [\w-]+)*", path.stem):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ParameterError(f"{file} is no notebook of format 4 (.ipynb)") from None
+    if not re.fullmatch(r"[\w-]+( [\w-]+)*", name):
         raise ParameterError(
-            f"the notebook {path.name!r} gives its outputs their names: rename it, with letters, "
+            f"the notebook {file!r} gives its outputs their names: rename it, with letters, "
             "digits, _, - and single spaces alone"
         )
-    return Notebook(path.stem, source, parameters, own)
+    if bare["cells"] != notebook["cells"]:
+        source = json.dumps(bare, ensure_ascii=False)
+    return Notebook(name, source, parameters, own)
+
+
+def without_additions(notebook: dict[str, Any], *, parameters: bool = True) -> dict[str, Any]:
+    """A notebook without the cells that papermill puts into it, and takes out where it runs it.
+
+    They are the banners of a run that failed, and the parameters of a run.
+    """
+    put_in = {"papermill-error-cell-tag", *(["injected-parameters"] if parameters else [])}
+    cells = [c for c in notebook["cells"] if put_in.isdisjoint(c["metadata"].get("tags", []))]
+    return notebook | {"cells": cells}
 
 
 def _parameters(content: dict[str, Any]) -> tuple[Parameter, ...]:

@@ -10,10 +10,10 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,11 +128,26 @@ def outputs_of(notebook: Json) -> list[Json]:
             "cell": place,
             "output": number,
             "kind": output["output_type"],
-            "sha256": _digest({k: v for k, v in output.items() if k != "execution_count"}),
+            "sha256": _digest({k: v for k, v in whole(output).items() if k != "execution_count"}),
         }
         for place, cell in enumerate(notebook["cells"])
         for number, output in enumerate(cell.get("outputs", []))
     ]
+
+
+def whole(output: Json) -> Json:
+    """An output with whole texts, which the notebook's format keeps as lists of lines."""
+
+    def text(value: Any) -> Any:
+        lines = isinstance(value, list) and all(isinstance(line, str) for line in value)
+        return "".join(value) if lines else value
+
+    data = {
+        mime: value if mime.startswith("application/") and mime.endswith("json") else text(value)
+        for mime, value in output.get("data", {}).items()
+    }
+    more = {"data": data} if "data" in output else {}
+    return output | more | ({"text": text(output["text"])} if "text" in output else {})
 
 
 @dataclass(frozen=True)
@@ -148,18 +163,21 @@ class Environment:
         """Twelve hex digits that are the same where the outputs must be the same.
 
         Hash of the notebook's cells, the parameters, the checksums of the data it may read, the
-        package's own source and the versions of all that is installed.
+        package's own source and the versions of all that is installed: `run_id_of` its record.
         """
-        of = {"cells": _cells(notebook), "parameters": parameters, "of": self._digest}
-        return _digest(of)[:12]
+        return _run_id(parameters, self.code(notebook), self._inputs)
 
     def code(self, notebook: Json) -> dict[str, str]:
         """Checksums of the code of a run: its notebook's cells, and the package's own files."""
-        return {"notebook": _digest(_cells(notebook)), "package": _digest(self.package)}
+        return {"notebook": checksum(notebook), "package": self._package}
 
     @cached_property
-    def _digest(self) -> str:
-        return _digest([self.data, self.package, self.versions])
+    def _package(self) -> str:
+        return _digest(self.package)
+
+    @cached_property
+    def _inputs(self) -> str:
+        return _digest([self.data, self.versions])
 
     def differences(self, other: Environment) -> list[str]:
         """What is not the same elsewhere, in words: `polars 2.1.0, elsewhere 2.0.0`."""
@@ -175,8 +193,19 @@ class Environment:
         ]
 
 
-def _cells(notebook: Json) -> list[tuple[str, str]]:
-    return [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
+def run_id_of(record: Json) -> str:
+    """The run id that fits what a record says of its inputs."""
+    inputs = _digest([record["data"], record["versions"]])
+    return _run_id(record["parameters"], record["code"], inputs)
+
+
+def _run_id(parameters: Json, code: dict[str, str], inputs: str) -> str:
+    return _digest({"parameters": parameters, "code": code, "inputs": inputs})[:12]
+
+
+def checksum(notebook: Json) -> str:
+    """The checksum of a notebook's cells: their kinds and their texts."""
+    return _digest([(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]])
 
 
 def _short(checksums: dict[str, str]) -> dict[str, str]:
@@ -308,9 +337,11 @@ def in_order(executed: Json) -> Json:
         if "injected-parameters" in cell["metadata"].get("tags", [])
     )
     names = sorted(record["parameters"], key=lambda name: given.find(f"\n{name} = "))
+    results = record["results"]
+    recorded = [name for name in results_of(executed) if name in results]
     record |= {
         "parameters": {name: record["parameters"][name] for name in names},
-        "results": {name: record["results"][name] for name in results_of(executed)},
+        "results": {name: results[name] for name in dict.fromkeys([*recorded, *results])},
     }
     return {name: record[name] for name in ORDER}
 
@@ -393,15 +424,33 @@ def read(path: str | Path) -> Json:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        found = _record_in(text, path.suffix.lower())
+        content = path.read_bytes()
     except OSError as error:
         raise RecordError(f"cannot read {path}: {(error.strerror or 'unknown').lower()}") from None
-    except (ValueError, KeyError, TypeError):
+    return parse(content, str(path))[0]
+
+
+def parse(content: bytes, name: str, sound: Collection[Json] = ()) -> tuple[Json, Json | None]:
+    """The record in the content of a file, and the executed notebook that it is, if it is one.
+
+    Raises RecordError for what holds no record of a run, or one of another version. `sound` are
+    records that were found to be so: the same record is, in another file of its run.
+    """
+    try:
+        found, executed = _found(content.decode(), Path(name).suffix.lower())
+        faults = None if found in sound else _faults(found)
+        if found.get("schema") == SCHEMA and not faults:
+            return in_order(executed) if executed else found, executed
+    except BROKEN:
         raise RecordError(
-            f"{path} holds no record of a run: name an executed notebook, its page or its record"
+            f"{name} holds no record of a run: name an executed notebook, its page or its record"
         ) from None
-    return checked(found, f"the record in {path}")
+    if found.get("schema") != SCHEMA:
+        raise RecordError(
+            f"the record in {name} is of the kind {found.get('schema')!r}, and kzresearch "
+            f"{__version__} reads {SCHEMA!r}: use the version that wrote it"
+        )
+    raise RecordError(f"the record in {name} is not as this project writes it: {faults}")
 
 
 def checked(found: Json, what: str = "the record") -> Json:
@@ -416,7 +465,12 @@ def plain(text: object) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
 
 
-def _record_in(text: str, suffix: str) -> Json:
+BROKEN = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What is raised by reading a file that is not what its name says, by accident or by intent."""
+
+
+def _found(text: str, suffix: str) -> tuple[Json, Json | None]:
+    executed = None
     if suffix == ".html":
         embedded = re.search(
             r'<script type="application/json" id="kzresearch">(.*?)</script>', text
@@ -425,22 +479,28 @@ def _record_in(text: str, suffix: str) -> Json:
     else:
         found = json.loads(text)
         if suffix == ".ipynb":
-            found = in_order(found)
+            executed, found = found, found["metadata"]["kzresearch"]
     if not isinstance(found, dict) or "run_id" not in found:
         raise ValueError
-    return found
+    return found, executed
 
 
 def _faults(found: Json) -> str | None:
     """What in a record is not as the schema has it, and where; None where nothing is."""
-    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    fault = best_match(Draft202012Validator(schema()).iter_errors(found))
+    fault = best_match(_validator().iter_errors(found))
     if fault is None:
         return None
     place = fault.json_path.removeprefix("$").lstrip(".")
     return f"{place or 'the record'}: {fault.message[:200]}"
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(schema())
 
 
 def schema() -> Json:

@@ -124,6 +124,12 @@ def batch(out: Path, *words: str, articles: str = ",".join(ARTICLES)) -> float:
     return time.perf_counter() - start
 
 
+def verify(out: Path) -> float:
+    start = time.perf_counter()
+    quiet([command("kzresearch"), "verify", out], None)
+    return time.perf_counter() - start
+
+
 def papermill_loop(folder: Path, grid: list, stub: Path | None, *, html: bool = False) -> float:
     """Seconds of a loop of the commands that papermill's users type."""
     start = time.perf_counter()
@@ -241,6 +247,12 @@ def _measured(folder: Path, report: Report) -> list[bool]:
 
     done = [batch(folder / "done", *bare) for _ in range(4)][1:]
     good.append(report("40 runs that are all there, in seconds", [(s, 1.0) for s in done], 2))
+
+    pairs = []
+    for i in range(3):
+        took = batch(folder / f"verified{i}", *bare)
+        pairs.append((verify(folder / f"verified{i}"), took))
+    good.append(report("verify of 40 runs / the batch that made them", pairs, 1.3))
 
     forty, many = [], []
     with peak_memory(forty):

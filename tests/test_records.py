@@ -104,7 +104,7 @@ def broken(record, **changes):
         (
             "x.json",
             lambda r: broken(r, schema="kzresearch-record-0"),
-            "schema: 'kzresearch-record-1' was",
+            "is of the kind 'kzresearch-record-0', and kzresearch .* reads",
         ),
         ("x.json", lambda r: broken(r, data={"a": "b"}), "data.a: 'b' does not match"),
     ],

@@ -135,9 +135,11 @@ def _stated_period(workbook: Workbook, organ_code: str) -> str | None:
         return None
     form, year, month, code = saved.groups()
     if form.replace("М", "M") != "1-M" or code != organ_code:
+        # Another folder may have the name of a person.
+        kind = f"the report {form}" if re.fullmatch(r"\d+-\w", form) else "another report"
         raise workbook.error(
             "file properties",
-            f"saved as the report {form} of code {code}, described as 1-M of {organ_code}; "
+            f"saved as {kind} of code {code}, described as 1-M of {organ_code}; "
             "the file has been altered",
         )
     return f"{year}-{int(month):02d}"

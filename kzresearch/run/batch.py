@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from kzresearch.errors import KzresearchError, ParameterError, unknown_value
 from kzresearch.run import FORMATS
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from kzresearch.notebooks import Notebook, Value
 
 Json = dict[str, Any]
+T = TypeVar("T")
+R = TypeVar("R")
 EVERY = "all"
 """Stands for every value that the data has."""
 
@@ -424,7 +426,7 @@ def make(
                 made = _on_cluster(to_do, outputs, options, progress)
             for task, record in made:
                 records[task.stem] = record
-                progress.ended(task, record)
+                progress.ended(task.label, failed=record["status"] == "failed")
     collect(outputs, kept)
     return Made(outputs, [(one, records[one.task.stem] or {}) for one in planned])
 
@@ -433,12 +435,17 @@ def _here(tasks: list[Task], maker: Maker, progress: Progress) -> Iterator[tuple
     """Run tasks on this machine, several at a time; each with its record as it ends."""
 
     def one(task: Task) -> tuple[Task, Json]:
-        progress.began(task)
+        progress.began(task.label)
         return task, maker.make(task)
 
-    with ThreadPoolExecutor(maker.pool.threads) as threads:
+    return as_they_end(tasks, one, maker.pool)
+
+
+def as_they_end(of: Iterable[T], work: Callable[[T], R], pool: Pool) -> Iterator[R]:
+    """What the work gives for each, as it comes: as many at a time as keep the pool busy."""
+    with ThreadPoolExecutor(pool.threads) as threads:
         try:
-            waiting: set[Future[tuple[Task, Json]]] = {threads.submit(one, task) for task in tasks}
+            waiting: set[Future[R]] = {threads.submit(work, one) for one in of}
             while waiting:
                 # Without an end to the waiting Ctrl-C would not be heard of before a run ends.
                 done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -447,7 +454,7 @@ def _here(tasks: list[Task], maker: Maker, progress: Progress) -> Iterator[tuple
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
             if waiting:  # it was stopped
-                maker.pool.close()
+                pool.close()
 
 
 def _on_cluster(

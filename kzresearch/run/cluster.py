@@ -171,7 +171,7 @@ class _Batch:
         future = self._client.submit(_on_worker, task, self._job, key=key)
         self._under_way[key] = future, task
         future.add_done_callback(lambda done: self._ended.put(done.key))
-        self._progress.began(task)
+        self._progress.began(task.label)
 
     def _record(self, future: Any, task: Task) -> Json | None:
         """The record of a run that has ended; None where it has to be run again."""

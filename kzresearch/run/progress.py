@@ -6,9 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
-
-from kzresearch.run.single import Task
+from typing import Self
 
 
 class Progress:
@@ -27,7 +25,7 @@ class Progress:
             bar_format="{n_fmt}/{total_fmt} |{bar:16}| {rate_fmt}, {remaining} left{postfix}",
         )
         self._say, self._lock = say, threading.Lock()
-        self._under_way: dict[str, Task] = {}
+        self._under_way: dict[str, None] = {}  # in the order in which they began
         self._failed = 0
 
     def __enter__(self) -> Self:
@@ -46,23 +44,23 @@ class Progress:
         with self._bar.external_write_mode():
             self._say(text)
 
-    def began(self, task: Task) -> None:
+    def began(self, label: str) -> None:
         """A run is under way."""
         with self._lock:
-            self._under_way[task.stem] = task
+            self._under_way[label] = None
             self._show()
             self._bar.refresh()
 
-    def ended(self, task: Task, record: dict[str, Any]) -> None:
+    def ended(self, label: str, *, failed: bool) -> None:
         """A run has ended."""
         with self._lock:
-            self._under_way.pop(task.stem, None)
-            self._failed += record["status"] == "failed"
+            self._under_way.pop(label, None)
+            self._failed += failed
             self._show()
             self._bar.update()
 
     def _show(self) -> None:
         if not self._bar.disable:
-            now = ", ".join(task.label for task in self._under_way.values())
+            now = ", ".join(self._under_way)
             failed = f"{self._failed} failed, " if self._failed else ""
             self._bar.set_postfix_str(f"{failed}now: {now}", refresh=False)

@@ -6,20 +6,17 @@ run, on whichever engine and machine, goes through here.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
 import re
 import signal
-import site
-import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from kzresearch.run.scrub import scrub, scrubbed_message
 
 if TYPE_CHECKING:
     from kzresearch import records
@@ -255,10 +252,10 @@ def _finished(
     from kzresearch import records
 
     error = _error(notebook)
-    _scrub(notebook)
+    scrub(notebook)
     if failure:
         place = error["cell"] if error else None
-        error = {"cell": place, "type": failure.kind, "message": str(failure)}
+        error = {"cell": place, "type": failure.kind, "message": scrubbed_message(str(failure))}
     notebook["metadata"]["kzresearch"] = records.run_record(task, notebook, engine, started, error)
     return _written(notebook)
 
@@ -286,67 +283,6 @@ def _error(notebook: Any) -> Json | None:
         return {
             "cell": failure.exec_count,
             "type": failure.ename,
-            "message": _cleaner()(failure.evalue),
+            "message": scrubbed_message(failure.evalue),
         }
     return None
-
-
-def _scrub(executed: Json) -> None:
-    """Take the machine out of what papermill writes: paths in its metadata and in tracebacks."""
-    executed["metadata"]["papermill"] |= {"environment_variables": {}}
-    clean = _cleaner()
-    for cell in executed["cells"]:
-        for output in cell.get("outputs", []):
-            if output["output_type"] == "error":
-                output["traceback"] = [clean(line) for line in output["traceback"]]
-                output["evalue"] = clean(output["evalue"])
-            elif output["output_type"] == "stream":
-                output["text"] = clean(output["text"])
-            else:
-                output["data"] = _scrubbed(output["data"], clean)
-
-
-def _scrubbed(value: Any, clean: Callable[[str], str]) -> Any:
-    """The value, the texts in it cleaned."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict):
-        return type(value)({key: _scrubbed(one, clean) for key, one in value.items()})
-    return [_scrubbed(one, clean) for one in value] if isinstance(value, list) else value
-
-
-def _cleaner() -> Callable[[str], str]:
-    """What takes the folders of this machine out of a text: what stands below them stays."""
-    folders = _folders()
-
-    def clean(text: str) -> str:
-        if "/" not in text:
-            return text
-        for folder, name in folders:
-            text = text.replace(folder, name)
-        return re.sub(r"temporary/(kzresearch|ipykernel)[\w-]+(/run-[\w]+)?", r"temporary/\1", text)
-
-    return clean
-
-
-def _here() -> str:
-    with contextlib.suppress(FileNotFoundError):  # a notebook has taken it away
-        return os.getcwd()  # noqa: PTH109
-    return ""
-
-
-def _folders() -> list[tuple[str, str]]:
-    package = Path(__file__).resolve().parents[1]
-    found = {
-        str(package): "kzresearch",
-        str(package.parent): "checkout",
-        **dict.fromkeys(site.getsitepackages(), "site-packages"),
-        sys.prefix: "environment",
-        sys.base_prefix: "python",
-        _here(): ".",
-        str(Path(tempfile.gettempdir()).parent): "run",  # in a run's own process: its folder
-        tempfile.gettempdir(): "temporary",
-        str(Path.home()): "~",
-    }
-    longest_first = sorted(found.items(), key=lambda one: len(one[0]), reverse=True)
-    return [(folder, name) for folder, name in longest_first if len(folder) > 1]

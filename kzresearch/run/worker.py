@@ -37,6 +37,7 @@ from typing import Any
 import psutil
 
 from kzresearch import records
+from kzresearch.run.scrub import scrubbed_message
 from kzresearch.run.single import FAILURE, FAST, STOCK, Failure, run_task
 
 HARMLESS = {"jemalloc_bg_thd", "polars-ooc-clea"}
@@ -253,6 +254,9 @@ def _why(error: Exception) -> tuple[str, str]:
 def _stock(events: _Events, folder: Path) -> None:
     """Run the folder's task on papermill's own engine, in this process and its kernel's."""
     threading.Thread(target=_until_input_ends, args=(folder,), daemon=True).start()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 2)  # a kernel repeats there what stands in the notebook, uncleaned
+    os.close(nowhere)
     events.send(run=str(folder), pid=os.getpid())
     if sys.platform == "linux":
         _ask_linux(ADOPT_ORPHANS, 1)
@@ -300,7 +304,8 @@ def _pages(events: _Events, home: Path) -> None:
                 Path(target).write_text(page, encoding="utf-8")
                 events.send(run=source, page=None)
             except Exception as error:
-                events.send(run=source, page=f"{type(error).__name__}: {error}")
+                why = f"{type(error).__name__}: {error}"
+                events.send(run=source, page=scrubbed_message(why))
     shutil.rmtree(home.parent, ignore_errors=True)
 
 

@@ -1,0 +1,248 @@
+"""The verdict on one run: its files read, the run made again, and the two compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kzresearch import records
+from kzresearch.errors import KzresearchError
+from kzresearch.notebooks import Notebook, notebook_of, notebooks, without_additions
+from kzresearch.run.compare import (
+    apart_at,
+    cell_name,
+    changed_outputs,
+    differences,
+    first_difference,
+)
+from kzresearch.run.pool import PageError, Pool
+from kzresearch.run.scrub import scrubbed_message
+from kzresearch.run.single import Task
+from kzresearch.run.verify import INPUTS, Difference, Left, Verdict
+
+Json = dict[str, Any]
+LASTING = ("run_id", "notebook", "parameters", "results", "outputs", "data", "code", "versions")
+"""What the records of a run have in common, whenever each of its files was made."""
+
+
+class _Unverified(Exception):  # noqa: N818
+    """Why a run cannot be made again."""
+
+
+@dataclass
+class _Files:
+    """The files of a run, read: the record in each, the executed notebook, the page."""
+
+    records: dict[str, Json] = field(default_factory=dict)
+    notebook: Json | None = None
+    page: tuple[str, Json] | None = None
+
+    @property
+    def record(self) -> Json:
+        """The record, the notebook's own where it is there."""
+        return next(iter(self.records.values()))
+
+
+@dataclass
+class Verifier:
+    """Gives verdicts; `named` are notebooks to make runs from, `trust` is to run others' code."""
+
+    pool: Pool
+    named: list[Notebook]
+    trust: bool = False
+
+    def __post_init__(self) -> None:
+        self._now = records.environment()
+        self._installed = {records.checksum(one.content): one for one in notebooks()}
+        self._named = {records.checksum(one.content): one for one in self.named}
+
+    def verdict(self, left: Left) -> Verdict:
+        """The verdict on what is left of one run; raises only what ends all runs."""
+        found = Verdict(left.file)
+        try:
+            files = _read(left, found)
+            task = self._task(files, found)
+        except (_Unverified, KzresearchError) as why:
+            found.reason = str(why)
+            return found
+        except Exception as fault:  # whatever one file holds, the others are verified
+            lacking = [one.place for one in found.changes if one.what == "data" and not one.now]
+            found.reason = scrubbed_message(f"{type(fault).__name__}: {fault}")
+            if lacking:
+                found.reason = f"data that it could read are not here: {', '.join(lacking)}"
+            return found
+        now = json.loads(self.pool.run(task))
+        if error := now["metadata"]["kzresearch"]["error"]:
+            where = "" if error["cell"] is None else f" in cell [{error['cell']}]"
+            found.reason = f"run again, it fails{where}: {error['type']}: {error['message']}"
+            return found
+        found.differences += differences(files.record, files.notebook, now)
+        numbers = {name: len(files.record[f"{name}s"]) for name in ("output", "result")}
+        found.compared += [f"{n} {name}{'s' * (n != 1)}" for name, n in numbers.items()]
+        if files.notebook:
+            found.edits += _edited(files.record, files.notebook, now)
+        if files.page and not found.differences:
+            self._compare_page(*files.page, now, found)
+        return found
+
+    def _task(self, files: _Files, found: Verdict) -> Task:
+        """The run that the record speaks of; its parameters are checked as any that are given."""
+        record = files.record
+        found.notebook, found.run_id = record["notebook"], record["run_id"]
+        if error := record["error"]:
+            raise _Unverified(f"the run failed ({error['type']}) and has no result to verify")
+        notebook = self._notebook(files, found)
+        found.changes += _changes(record, self._now, notebook)
+        task = Task.of(notebook, notebook.check(record["parameters"]), self._now)
+        return replace(task, authors=tuple(record["authors"]))
+
+    def _notebook(self, files: _Files, found: Verdict) -> Notebook:
+        """The notebook that ran, wherever it is: installed, named, in the files; or one of its name.
+
+        Raises `_Unverified` where there is none, or none that is trusted.
+        """
+        name, ran = files.record["notebook"], files.record["code"]["notebook"]
+        if ran in self._installed:  # its text is what runs, not what a file says of kernels
+            return self._installed[ran]
+        executed = files.notebook if files.notebook and _checksum(files.notebook) == ran else None
+        named = self._named.get(ran) or next((n for n in self.named if n.name == name), None)
+        installed = next((one for one in self._installed.values() if one.name == name), None)
+        if installed and not executed and (not named or named.source == installed.source):
+            return installed
+        if not executed and not named:
+            raise _Unverified(
+                f"there is no notebook {name} to run: name it with --notebook, or lay the executed "
+                "one beside the file"
+            )
+        if not self.trust:
+            found.foreign = True
+            raise _Unverified(
+                f"its notebook {name} is not one of the project's as they are installed here, and "
+                "its code would be run on this machine: add --trust if you trust it"
+            )
+        if named and (not executed or ran in self._named):
+            return named
+        return notebook_of(name, json.dumps(executed).encode())
+
+    def _compare_page(self, page: str, record: Json, now: Json, found: Verdict) -> None:
+        """Make the page of the run again, with the record that is on it."""
+        if found.other_inputs:
+            found.notes.append(
+                "the page's record was compared, its text was not: other code or another "
+                "environment made it"
+            )
+            return
+        now["metadata"]["kzresearch"] = record
+        try:
+            made = self.pool.page(json.dumps(now).encode()).decode()
+        except PageError as error:
+            found.notes.append(f"the text of the page was not compared: {error}")
+            return
+        found.compared.append("the page")
+        if apart := first_difference(page, made, "the page"):
+            place, mine, other = apart
+            found.edits.append(f"{place}: {mine} on it, {other} on that of the run")
+
+
+def _checksum(executed: Json) -> str:
+    """The checksum of the notebook that was run, of an executed one."""
+    return records.checksum(without_additions(executed))
+
+
+def _read(left: Left, found: Verdict) -> _Files:
+    """The files of a run; what in them is not what a run leaves is told among the edits."""
+    files = _Files()
+    for name, content in left.contents():
+        try:
+            record, executed = records.parse(content, f"{left.place}{name}", files.records.values())
+            found.edits += [*_unfitting(record, executed)] if executed else ()
+            found.edits += [*_disagreements(files.records, name, record)]
+        except records.RecordError as why:
+            found.edits.append(str(why))
+            continue
+        except records.BROKEN:
+            found.edits.append(f"{left.place}{name} is damaged: what it holds cannot be compared")
+            continue
+        files.records[name] = record
+        files.notebook = executed or files.notebook
+        if name.lower().endswith(".html"):
+            files.page = content.decode(), record
+    if not files.records:
+        unreadable, *found.edits = found.edits
+        raise _Unverified(unreadable)
+    return files
+
+
+def _disagreements(others: dict[str, Json], name: str, record: Json) -> Iterator[str]:
+    """Whether a record fits itself, and those of the other files of its run."""
+    if not others and records.run_id_of(record) != record["run_id"]:
+        yield (
+            "the run id is not that of the notebook, parameters, data and software that the record "
+            "lists: the record was changed after the run"
+        )
+    for first, other in list(others.items())[:1]:
+        mine, theirs = ({part: of[part] for part in LASTING} for of in (record, other))
+        if apart := first_difference(mine, theirs):
+            place, one, another = apart
+            yield f"{name} and {first} hold two records: {place} is {one} in one, {another} in the other"
+
+
+def _unfitting(record: Json, executed: Json) -> Iterator[str]:
+    """What in an executed notebook does not fit its record."""
+    if _checksum(executed) != record["code"]["notebook"]:
+        yield (
+            "the notebook's cells are not those that its record lists: one was changed after the run"
+        )
+    if changed := changed_outputs(record, executed):
+        cells = list(dict.fromkeys(cell_name(at[0], executed) for at in changed))
+        yield (
+            f"the notebook's outputs are not those that its record lists: {', '.join(cells)} "
+            f"{'was' if len(cells) == 1 else 'were'} changed after the run"
+        )
+    if apart := first_difference(record["results"], records.results_of(executed)):
+        place, listed, put_out = apart
+        yield (
+            f"the results in the notebook's record are not those of its outputs: {place} is "
+            f"{listed} in the record, {put_out} in the outputs"
+        )
+
+
+def _edited(record: Json, executed: Json, now: Json) -> Iterator[str]:
+    """How an executed notebook was changed, where a run gives again what its record lists."""
+    reproduced = set(changed_outputs(record, executed)) - set(changed_outputs(record, now))
+    found = [
+        (cell, f"output {number + 1}", apart_at((cell, number), executed, now))
+        for cell, number in sorted(reproduced)
+    ]
+    if _checksum(now) == record["code"]["notebook"]:
+        for cell, both in enumerate(zip(executed["cells"], now["cells"], strict=False)):
+            mine, other = ("".join(one["source"]) for one in both)
+            found.append((cell, "its text", first_difference(mine, other)))
+    for cell, what, apart in found:
+        if apart:
+            place, there, here = apart
+            name = f"{cell_name(cell, executed)}, {what}{place}"
+            yield f"{name}: {there} in the file, {here} in the run"
+
+
+def _changes(record: Json, now: records.Environment, notebook: Notebook) -> Iterator[Difference]:
+    """What is not as it was when the run was made: data, code, environment, commit."""
+    before = (record["data"], record["code"], record["versions"])
+    here = (now.data, now.code(notebook.content), now.versions)
+    for what, mine, other in zip(INPUTS, before, here, strict=True):
+        for name in sorted(mine.keys() | other.keys()):
+            if mine.get(name) != other.get(name):
+                values = (of.get(name) for of in (mine, other))
+                # Of a checksum as many digits as tell it apart; versions are shorter.
+                yield Difference(what, name, *(value and value[:12] for value in values))
+    git = (record["software"]["git"], now.git)
+    if git[0] != git[1] or not all(one is None or one["clean"] for one in git):
+        yield Difference("commit", "kzresearch", *(_commit(one) for one in git))
+
+
+def _commit(git: Json | None) -> str | None:
+    if git is None:
+        return None
+    return git["commit"][:12] + ("" if git["clean"] else " with changes that are in no commit")
