@@ -382,30 +382,51 @@ def read(path: str | Path) -> Json:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        found = _record_in(text, path.suffix.lower())
+        content = path.read_bytes()
     except OSError as error:
         raise RecordError(f"cannot read {path}: {(error.strerror or 'unknown').lower()}") from None
-    except (ValueError, KeyError, TypeError):
+    return parse(content, str(path))[0]
+
+
+def parse(content: bytes, name: str) -> tuple[Json, Json | None]:
+    """The record in the content of a file, and the executed notebook that it is, if it is one.
+
+    Raises RecordError for what holds no record of a run, or one of another version.
+    """
+    try:
+        found, executed = _found(content.decode(), Path(name).suffix.lower())
+        if found.get("schema") == SCHEMA and not (faults := _faults(found)):
+            return in_order(executed) if executed else found, executed
+    except BROKEN:
         raise RecordError(
-            f"{path} holds no record of a run: name an executed notebook, its page or its record"
+            f"{name} holds no record of a run: name an executed notebook, its page or its record"
         ) from None
-    if faults := _faults(found):
-        raise RecordError(f"the record in {path} is not as this project writes it: {faults}")
-    return found
+    if found.get("schema") != SCHEMA:
+        raise RecordError(
+            f"the record in {name} is of the kind {found.get('schema')!r}, and kzresearch "
+            f"{__version__} reads {SCHEMA!r}: use the version that wrote it"
+        )
+    raise RecordError(f"the record in {name} is not as this project writes it: {faults}")
 
 
-def _record_in(text: str, suffix: str) -> Json:
+BROKEN = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What is raised by reading a file that is not what its name says, by accident or by intent."""
+
+
+def _found(text: str, suffix: str) -> tuple[Json, Json | None]:
+    executed = None
     if suffix == ".html":
-        embedded = re.search(r'<script type="application/json" id="kzresearch">(.*?)</script>', text)
+        embedded = re.search(
+            r'<script type="application/json" id="kzresearch">(.*?)</script>', text
+        )
         found = json.loads(embedded[1]) if embedded else None
     else:
         found = json.loads(text)
         if suffix == ".ipynb":
-            found = in_order(found)
+            executed, found = found, found["metadata"]["kzresearch"]
     if not isinstance(found, dict) or "run_id" not in found:
         raise ValueError
-    return found
+    return found, executed
 
 
 def _faults(found: Json) -> str | None:
