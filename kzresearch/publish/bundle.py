@@ -35,8 +35,7 @@ from kzresearch.publish.datapackage import (
     Table,
     add_table,
     add_tables,
-    data_package,
-    source_of,
+    origin,
 )
 from kzresearch.publish.describe import KINDS, Texts, citation
 from kzresearch.publish.index import index_page
@@ -280,7 +279,7 @@ def _add_runs(contents: Contents, found: list[Found], outputs: Outputs) -> list[
             contents.write(sources_of[key], notebook, f"The notebook: {one.record['title']}")
         run = Run(one.record, files, sources_of[key])
         for name, ending in zip(files, one.endings, strict=True):
-            contents.add(name, f"{KINDS[ending].capitalize()}: {run.label}")
+            contents.add(name, f"{KINDS[ending]} of {run.label}")
         runs.append(run)
     names = {Path(name).name for run in runs for name in run.files}
     page = index_page([run.record for run in runs], names)
@@ -292,27 +291,32 @@ def _checked_source(contents: Contents, one: Found, outputs: Outputs) -> str:
     """The notebook of a run as it was before; RecordError where the run's files do not agree."""
     import nbformat
 
-    def content(ending: str) -> bytes:
-        return contents.path(f"runs/{one.stem}.{ending}").read_bytes()
-
-    where = outputs.link(f"{one.stem}.ipynb")
-    record, _ = records.parse(content("json"), outputs.link(f"{one.stem}.json"))
-    own, _ = records.parse(content("ipynb"), where)
-    executed = nbformat.v4.reads(content("ipynb").decode())
-    source = bare(executed)
-    of_the_run = {
-        "record": own == record,
-        "cells": records.environment().code(source) == record["code"],
-    }
-    if record["status"] == "completed":
-        of_the_run["outputs"] = records.outputs_of(executed) == record["outputs"]
-        of_the_run["figures"] = records.results_of(executed) == record["results"]
-    if wrong := [what for what, right in of_the_run.items() if not right]:
+    record = _record(contents, one.stem)
+    try:
+        content = contents.path(f"runs/{one.stem}.ipynb").read_bytes()
+        executed = nbformat.v4.reads(content.decode())
+        source = bare(executed)
+        checks = {
+            "record": executed["metadata"]["kzresearch"] == record,
+            "cells": records.environment().code(source) == record["code"],
+        }
+        if record["status"] == "completed":
+            checks["outputs"] = records.outputs_of(executed) == record["outputs"]
+            checks["figures"] = records.results_of(executed) == record["results"]
+    except records.BROKEN:
+        checks = {"format": False}
+    if wrong := [what for what, right in checks.items() if not right]:
         raise RecordError(
-            f"{where} is not as its run left it: its {' and '.join(wrong)} are not those of the "
-            "record beside it; run it again"
+            f"{outputs.link(f'{one.stem}.ipynb')} is not as its run left it ({', '.join(wrong)}), "
+            "going by the record beside it: run it again"
         )
     return str(nbformat.v4.writes(nbformat.from_dict(source))) + "\n"
+
+
+def _record(contents: Contents, stem: str) -> Json:
+    """The record of a run, which was checked when the run was found."""
+    content: Json = json.loads(contents.path(f"runs/{stem}.json").read_text(encoding="utf-8"))
+    return content
 
 
 def _add_results(contents: Contents, runs: list[Run]) -> Json:
@@ -331,8 +335,7 @@ def _add_results(contents: Contents, runs: list[Run]) -> Json:
 
 def _rows(contents: Contents, run: Run) -> Iterator[Json]:
     """The figures of a run, which are not kept in memory, as lines of the table."""
-    (name,) = (name for name in run.files if name.endswith(".json"))
-    record = json.loads(contents.path(name).read_text(encoding="utf-8"))
+    record = _record(contents, f"{run.record['notebook']}-{run.record['run_id']}")
 
     def text(value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
@@ -351,7 +354,7 @@ def _about(runs: list[Run], resources: list[Json], when: datetime, doi: str | No
     several = f"{_runs_in_words(len(runs))} of {count} notebook{'s' * (count != 1)}"
     version = data_version(runs[0].record["data"])
     figures = sum(len(run.record["results"]) for run in runs if not run.record["error"])
-    used = [one["citation"] for resource in resources for one in resource["sources"]]
+    used = [one["citation"] for resource in resources for one in resource.get("sources", [])]
     return About(
         title=f"{subject}: {several}",
         description=f"{several} of kzresearch"
@@ -393,20 +396,20 @@ def _text(content: Json) -> str:
 
 
 def _package(about: About, resources: list[Json]) -> Json:
-    return data_package(
-        {
-            "name": f"kzresearch-{about.version.partition('+')[2] or about.version}",
-            **({"id": about.address} if about.doi else {}),
-            "title": about.title,
-            "description": about.description,
-            "version": about.version,
-            "created": about.ended,
-            "keywords": KEYWORDS,
-            "contributors": [
-                {"title": name, "role": "author"} for name in about.authors or (NOBODY_NAMED,)
-            ],
-            "sources": [source_of(sources.source(one)) for one in about.sources],
-            "licenses": [{"title": "Each table has terms of its own", "path": TERMS}],
-        },
-        resources,
-    )
+    """The descriptor of the data package."""
+    return {
+        "profile": "tabular-data-package",
+        "name": f"kzresearch-{about.version.rpartition('+')[2]}",
+        **({"id": about.address} if about.doi else {}),
+        "title": about.title,
+        "description": about.description,
+        "version": about.version,
+        "created": about.ended,
+        "keywords": KEYWORDS,
+        "contributors": [
+            {"title": name, "role": "author"} for name in about.authors or (NOBODY_NAMED,)
+        ],
+        **origin(about.sources),
+        "licenses": [{"title": "Each table has terms of its own", "path": TERMS}],
+        "resources": resources,
+    }

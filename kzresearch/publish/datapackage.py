@@ -85,7 +85,7 @@ def _table(path: PurePosixPath) -> Table:
 
 
 def add_table(
-    contents: Contents, name: str, table: Table, sources_used: Sequence[str] = ()
+    contents: Contents, name: str, table: Table, sources_used: Sequence[str] | None = None
 ) -> Json:
     """Add a table that lies there as CSV or as parquet, and make the other; its resource.
 
@@ -103,7 +103,7 @@ def add_table(
     names = [path.relative_to(contents.folder).as_posix() for path in (csv, parquet)]
     for one, kind in zip(names, ("CSV", "parquet"), strict=True):
         contents.add(one, f"{title}, as {kind}")
-    ids = list(sources_used or table.sources or _named_sources(frame))
+    ids = sources_used if sources_used is not None else table.sources or _named_sources(frame)
     return _resource(names[0], contents.files[names[0]], title, table, frame, ids)
 
 
@@ -146,7 +146,7 @@ def _named_sources(frame: pl.LazyFrame) -> list[str]:
 
 
 def _resource(
-    name: str, stored: Stored, title: str, table: Table, frame: pl.LazyFrame, ids: list[str]
+    name: str, stored: Stored, title: str, table: Table, frame: pl.LazyFrame, ids: Sequence[str]
 ) -> Json:
     stem = parquet_of(name).removesuffix(".parquet").removeprefix("data/")
     return {
@@ -162,8 +162,7 @@ def _resource(
         "bytes": stored.bytes,
         "hash": f"sha256:{stored.sha256}",
         "schema": _schema(table, list(frame.collect_schema()), short=not name.endswith(".gz")),
-        "sources": [source_of(sources.source(one)) for one in ids],
-        "licenses": licences(ids),
+        **origin(ids),
     }
 
 
@@ -172,17 +171,24 @@ def parquet_of(csv: str) -> str:
     return csv.removesuffix(".gz").removesuffix(".csv") + ".parquet"
 
 
-def source_of(block: Mapping[str, str]) -> Json:
+def origin(ids: Sequence[str]) -> Json:
+    """The sources and the terms of what was taken from them; nothing where it was from none."""
+    if not ids:
+        return {}
+    blocks = [sources.source(one) for one in ids]
+    return {"sources": [_source(block) for block in blocks], "licenses": _licences(blocks)}
+
+
+def _source(block: Mapping[str, str]) -> Json:
     """A source as a data package names it; what is not known is not there."""
     told = {"title": block["title"], "path": block["address"], "citation": block["citation"]}
     return {name: text for name, text in told.items() if text}
 
 
-def licences(ids: Iterable[str]) -> list[Json]:
+def _licences(blocks: Iterable[Mapping[str, str]]) -> list[Json]:
     """The terms of sources, each once; where they are not known, the file that says so."""
     found = [
-        {"title": block["licence"], "path": licence_address(block) or TERMS}
-        for block in map(sources.source, ids)
+        {"title": block["licence"], "path": licence_address(block) or TERMS} for block in blocks
     ]
     return [one for place, one in enumerate(found) if one not in found[:place]]
 
@@ -207,20 +213,15 @@ def _schema(table: Table, names: list[str], *, short: bool) -> Json:
 def _field(name: str, column: dy.Column, *, rules: bool) -> Json:
     """A column as a data package describes it: type, meaning, unit, and what its values are."""
     of = {
-        "required": not column.nullable,
+        "required": True if not column.nullable else None,
         "pattern": getattr(column, "regex", None),
         "minimum": getattr(column, "min", None),
         "maximum": getattr(column, "max", None),
     }
-    given = {rule: value for rule, value in of.items() if rules and value not in (None, False)}
+    given = {rule: value for rule, value in of.items() if rules and value not in {None, ""}}
     return {
         "name": name,
         "type": _TYPES[type(column.dtype)],
         **(column.metadata or {}),
         **({"constraints": given} if given else {}),
     }
-
-
-def data_package(about: Json, resources: list[Json]) -> Json:
-    """The descriptor of a data package of these resources."""
-    return {"profile": "tabular-data-package", **about, "resources": resources}
