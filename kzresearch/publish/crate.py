@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,7 @@ from urllib.parse import quote
 from kzresearch import sources
 from kzresearch.publish.archive import CHECKSUMS, Contents
 from kzresearch.publish.datapackage import TERMS, licence_address
-from kzresearch.publish.wheel import NAME
+from kzresearch.publish.wheel import NAME, installed
 
 if TYPE_CHECKING:
     from rocrate.model.entity import Entity
@@ -130,7 +129,7 @@ def _add_file(
     if name in kinds:
         properties["@type"] = ["File", kinds[name]]
     if name == wheel:
-        properties["softwareVersion"] = importlib.metadata.version(NAME)
+        properties["softwareVersion"] = installed().version
         properties["license"] = {"@id": "LICENSE"}
     if name in notebooks:
         properties["version"] = stored.sha256
@@ -237,7 +236,7 @@ class _Software:
 
 def required() -> list[str]:
     """The names of the packages that this one needs always, as records have them."""
-    stated = importlib.metadata.requires(NAME) or []
+    stated = installed().requires or []
     names = [re.match(r"[\w.-]+", one) for one in stated if "extra ==" not in one]
     return sorted({re.sub(r"[-_.]+", "-", found[0]).lower() for found in names if found})
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kzresearch import records
+from kzresearch.errors import OutputError
 from kzresearch.notebooks import bare
 from kzresearch.publish.archive import zip_folder
 from kzresearch.resources import data_dir, lock_file, notebooks_dir
@@ -24,12 +25,23 @@ NAME = "kzresearch"
 
 def wheel_name() -> str:
     """The file name of the wheel."""
-    return f"{NAME}-{importlib.metadata.version(NAME)}-py3-none-any.whl"
+    return f"{NAME}-{installed().version}-py3-none-any.whl"
+
+
+def installed() -> importlib.metadata.Distribution:
+    """What the installer knows of the package; OutputError where it was not installed."""
+    try:
+        return importlib.metadata.distribution(NAME)
+    except importlib.metadata.PackageNotFoundError:
+        raise OutputError(
+            "this package is on Python's path, but was never installed, and a bundle holds what "
+            "installs it: install it (`make`, or `pip install`) and start again"
+        ) from None
 
 
 def licence() -> str:
     """The text of the package's licence."""
-    return _told("licenses/LICENSE")
+    return installed().read_text("licenses/LICENSE") or ""
 
 
 def write_wheel(target: Path, work: Path, when: datetime) -> None:
@@ -46,11 +58,13 @@ def write_wheel(target: Path, work: Path, when: datetime) -> None:
     for path in notebooks_dir().glob("*.ipynb"):
         _copy_bare(path, package / "notebooks" / path.name)
     _copy(lock_file(), package / lock_file().name)
-    about = work / f"{NAME}-{importlib.metadata.version(NAME)}.dist-info"
+    about = work / f"{NAME}-{installed().version}.dist-info"
     (about / "licenses").mkdir(parents=True)
     made = {
         "WHEEL": f"Wheel-Version: 1.0\nGenerator: {NAME}\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        **{name: _told(name) for name in ("METADATA", "entry_points.txt", "licenses/LICENSE")},
+        "METADATA": installed().read_text("METADATA") or "",
+        "entry_points.txt": installed().read_text("entry_points.txt") or "",
+        "licenses/LICENSE": licence(),
     }
     for name, text in made.items():
         (about / name).write_text(text, encoding="utf-8", newline="\n")
@@ -70,11 +84,6 @@ def _package_files(code: Path) -> list[Path]:
         if path.is_file() and not path.is_symlink() and not bundled and not passing:
             found.append(path)
     return found
-
-
-def _told(name: str) -> str:
-    """A file of what the installer knows of the package."""
-    return importlib.metadata.distribution(NAME).read_text(name) or ""
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import getpass
 import gzip
 import hashlib
+import importlib.metadata
 import io
 import json
 import os
@@ -33,7 +34,7 @@ from rocrate_validator import models, services
 
 from kzresearch import cli, records, schemas, sources
 from kzresearch.errors import OutputError
-from kzresearch.publish import archive, bundle, describe
+from kzresearch.publish import archive, bundle, describe, wheel
 from kzresearch.publish.archive import CHECKSUMS, CRATE
 from kzresearch.records import RecordError
 from kzresearch.run.batch import Block, Options, make
@@ -244,8 +245,8 @@ def test_nothing_of_the_machine_is_in_it(runs: Path, unpacked: Path):
         if name.endswith(".gz"):
             continue  # the table itself is beside it
         if name.endswith(".whl"):
-            with zipfile.ZipFile(io.BytesIO(content)) as wheel:
-                read = [wheel.read(one) for one in wheel.namelist()]
+            with zipfile.ZipFile(io.BytesIO(content)) as packed:
+                read = [packed.read(one) for one in packed.namelist()]
         for one in told:
             assert not [part for part in read if one.encode() in part], (name, one)
 
@@ -676,11 +677,11 @@ def test_packages_that_the_lock_file_has_otherwise_are_named(monkeypatch, tmp_pa
 
 
 def test_the_code_can_be_installed_and_makes_the_same_runs(unpacked: Path, tmp_path: Path):
-    (wheel,) = (unpacked / "software").glob("*.whl")
+    (file,) = (unpacked / "software").glob("*.whl")
     site = tmp_path / "site"
     options = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check", "--target"]
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", *options, str(site), str(wheel)], check=True
+        [sys.executable, "-m", "pip", "install", *options, str(site), str(file)], check=True
     )
     record = records.read(by_name(unpacked / "runs", "period_report"))
     code = (
@@ -700,7 +701,7 @@ def test_the_code_can_be_installed_and_makes_the_same_runs(unpacked: Path, tmp_p
     assert run_id == record["run_id"]
     assert Path(lock).read_bytes() == (unpacked / "requirements.lock").read_bytes()
     assert lock.startswith(str(site))
-    with zipfile.ZipFile(wheel) as packed:
+    with zipfile.ZipFile(file) as packed:
         about = [name for name in packed.namelist() if ".dist-info/" in name]
     assert sorted(name.partition("/")[2] for name in about) == [
         "METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE",
@@ -944,6 +945,30 @@ def test_a_run_that_vanishes_is_told(runs: Path, tmp_path: Path, monkeypatch):
     with pytest.raises(OutputError, match="was taken away while it was read; nothing was written"):
         bundle.bundle(small, tmp_path / "b", archive=False)
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_package_that_was_never_installed_is_told(runs: Path, tmp_path: Path, monkeypatch):
+    def none(name: str) -> None:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", none)
+    said = refusal(runs, "--out", tmp_path / "b").stderr
+    assert "was never installed, and a bundle holds what installs it: install it" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_that_someone_left_in_a_notebook_are_not_in_the_wheel(tmp_path: Path):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", id="a")])
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    notebook["cells"][0]["outputs"] = [nbformat.v4.new_output("stream", text="mine")]
+    nbformat.write(notebook, tmp_path / "b.ipynb")
+    for name in ("a", "b"):
+        wheel._copy_bare(tmp_path / f"{name}.ipynb", tmp_path / "to" / f"{name}.ipynb")
+    copies = files(tmp_path / "to")
+    assert copies["a.ipynb"] == (tmp_path / "a.ipynb").read_bytes()
+    assert b"mine" not in copies["b.ipynb"]
+    assert json.loads(copies["b.ipynb"]) == json.loads(copies["a.ipynb"])
 
 
 @pytest.mark.usefixtures("quick")
