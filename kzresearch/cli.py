@@ -513,3 +513,42 @@ def _failures(made: Made, *, err: bool) -> None:
             f"  the notebook with the error in place: {made.outputs.link(f'{task.stem}.ipynb')}",
             err=err,
         )
+
+
+@main.command(short_help="Make a bundle of runs for a repository such as Zenodo.")
+@click.argument("runs", metavar="FOLDER|s3://BUCKET/PREFIX")
+@click.option(
+    "--zip",
+    "packed",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The zip file to make.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The folder to make instead."
+)
+@click.option("--doi", metavar="DOI", help="The DOI that a repository has reserved for it.")
+def bundle(runs: str, packed: Path | None, out: Path | None, doi: str | None) -> None:
+    """Make a bundle of the runs that run, batch or report left in a folder.
+
+    It holds pages, notebooks, records, all recorded figures in one table, the data as CSV and
+    parquet with codebook and terms, the code and what it needs: described as RO-Crate and as
+    Frictionless data package, with CITATION.cff and checksums. The same runs give the same bytes.
+
+    An earlier bundle that lies there is replaced; anything else is not touched.
+
+    Example: kzresearch bundle out/flow --zip flow.zip
+    """
+    from kzresearch.publish.bundle import bundle as make_bundle
+
+    target = packed or out
+    if target is None or (packed and out):
+        raise click.UsageError("say what to make: --zip FILE or --out FOLDER, one of the two")
+    make_bundle(
+        runs,
+        target,
+        archive=packed is not None,
+        doi=doi,
+        say=lambda text: click.echo(text, err=True),
+    )
+    click.echo(f"bundle   {target}")

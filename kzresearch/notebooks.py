@@ -352,3 +352,22 @@ def _parameter(one: ast.Assign | ast.AnnAssign, name: str, words: str) -> Parame
             "None where it has to be given"
         )
     return Parameter(name, named, None if default is None else _TYPES[named](default), words)
+
+
+def bare(notebook: Mapping[str, Any]) -> dict[str, Any]:
+    """A notebook as it was before it was run: without outputs, and what papermill put into it."""
+    put_in = {"injected-parameters", "papermill-error-cell-tag"}
+    cells = []
+    for cell in notebook["cells"]:
+        about = {k: v for k, v in cell["metadata"].items() if k not in {"papermill", "execution"}}
+        if not about.get("tags"):
+            about.pop("tags", None)
+        if put_in.isdisjoint(about.get("tags", [])):
+            emptied = {**cell, "metadata": about}
+            if cell["cell_type"] == "code":
+                emptied |= {"outputs": [], "execution_count": None}
+            cells.append(emptied)
+    whole = {k: v for k, v in notebook["metadata"].items() if k != "papermill"}
+    if "kzresearch" in whole:  # of the record that lies there, what was there before
+        whole["kzresearch"] = {"key_figures": whole["kzresearch"]["key_figures"]}
+    return {**notebook, "cells": cells, "metadata": whole}

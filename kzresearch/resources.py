@@ -27,6 +27,12 @@ def notebooks_dir() -> Path:
     return _folder("notebooks")
 
 
+def lock_file() -> Path:
+    """The file that pins what is installed, with checksums."""
+    inside = _PACKAGE / "requirements.lock"
+    return inside if inside.is_file() else _PACKAGE.parent / inside.name
+
+
 def checkout_dir() -> Path | None:
     """The root of the git checkout the package runs from, or None for an installed wheel."""
     root = _PACKAGE.parent

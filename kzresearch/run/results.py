@@ -94,19 +94,19 @@ def collect(outputs: Outputs, kept: Kept) -> None:
     files = {n: tag for n, tag in outputs.files().items() if n not in COLLECTED}
     while True:
         records = kept.records(files).values()
-        newest, older = _newest(records)
-        completed, _ = _newest(one for one in records if one["status"] == "completed")
+        latest, older = newest(records)
+        completed, _ = newest(one for one in records if one["status"] == "completed")
         table = _table(completed)
         outputs.write(TABLE, _parquet(table))
         outputs.write(LINES, _csv(table))
-        outputs.write(INDEX, index_page(newest, {*files, *COLLECTED}, older).encode())
+        outputs.write(INDEX, index_page(latest, {*files, *COLLECTED}, older).encode())
         now = {n: tag for n, tag in outputs.files().items() if n not in COLLECTED}
         if now == files:
             return
         files = now
 
 
-def _newest(records: Iterable[Json]) -> tuple[list[Json], list[Json]]:
+def newest(records: Iterable[Json]) -> tuple[list[Json], list[Json]]:
     """The newest record of each notebook with the same parameters, and the others."""
     found: dict[str, Json] = {}
     older = []
