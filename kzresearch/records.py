@@ -199,7 +199,7 @@ def environment() -> Environment:
 def _files() -> dict[Path, list[Path]]:
     """The bundled tables, and the files of the package that its behaviour depends on."""
     data, package = data_dir(), Path(__file__).parent
-    code = _tree(package, (".py", ".csv", ".j2", ".css", ".js", ".json"))
+    code = _tree(package, (".py", ".csv", ".j2", ".css", ".js", ".json", ".typ"))
     return {
         data: _tree(data, (".parquet", ".csv", ".toml")),
         package: [path for path in code if data not in path.parents],
@@ -397,7 +397,9 @@ def read(path: str | Path) -> Json:
 
 def _record_in(text: str, suffix: str) -> Json:
     if suffix == ".html":
-        embedded = re.search(r'<script type="application/json" id="kzresearch">(.*?)</script>', text)
+        embedded = re.search(
+            r'<script type="application/json" id="kzresearch">(.*?)</script>', text
+        )
         found = json.loads(embedded[1]) if embedded else None
     else:
         found = json.loads(text)
