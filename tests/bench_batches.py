@@ -58,6 +58,23 @@ for region, article in json.load(sys.stdin):
 print(sorted(took)[len(took) // 2])
 """
 
+PDFS = """
+import json, sys, time
+from pathlib import Path
+import nbformat
+from kzresearch import records
+from kzresearch.publish import pdf
+from kzresearch.run.worker import _hide_fonts
+_hide_fonts(Path(sys.argv[1]))
+took = []
+for path in sorted(Path(sys.argv[1]).glob("*.ipynb")):
+    notebook = nbformat.read(path, as_version=4)
+    start = time.perf_counter()
+    pdf.document(notebook, records.in_order(notebook))
+    took.append(time.perf_counter() - start)
+print(json.dumps(took))
+"""
+
 Report = Callable[..., bool]
 
 
@@ -111,6 +128,16 @@ def papermill_pool(folder: Path, grid: list, stub: Path | None) -> float:
     start = time.perf_counter()
     quiet([sys.executable, folder / "pool.py"], stub, json.dumps(tasks))
     return time.perf_counter() - start
+
+
+def pdfs(folder: Path) -> list[float]:
+    """Seconds that each PDF takes in one process, the first left out: all notebooks, 11 runs."""
+    more = ["batch", "case_flow", "--each", "region=KZ-75,KZ-79,KZ-10"]
+    for words in (["report"], more):
+        quiet([command("kzresearch"), *words, "--out", folder, "--formats", "none"], None)
+    first, *took = json.loads(quiet([sys.executable, "-c", PDFS, folder], None))
+    print(f"     the first PDF of a process: {first:.2f} s")
+    return took
 
 
 @contextmanager
@@ -203,6 +230,14 @@ def _measured(folder: Path, report: Report) -> list[bool]:
 
     done = [batch(folder / "done", *bare) for _ in range(4)][1:]
     good.append(report("40 runs that are all there, in seconds", [(s, 1.0) for s in done], 2))
+
+    took = pdfs(folder / "pdfs")
+    what = f"a PDF after the first in its process, the slowest of {len(took)}, in seconds"
+    good.append(report(what, [(max(took), 1.0)], 1))
+    each = [(s, 1.0) for s in took]
+    good.append(
+        report(f"a PDF after the first in its process, {len(took)} runs, in seconds", each, 1)
+    )
 
     forty, many = [], []
     with peak_memory(forty):

@@ -89,8 +89,16 @@ def plain(text: str) -> str:
 @cache
 def _markdown() -> Any:
     import mistune
+    from mistune.util import safe_entity
 
-    return mistune.create_markdown(escape=True, plugins=["strikethrough", "table", "url"])
+    class Renderer(mistune.HTMLRenderer):
+        """Shows HTML, and reads characters by their names (`&nbsp;`) as Markdown has it."""
+
+        def text(self, text: str) -> str:
+            return safe_entity(text)
+
+    plugins = ["strikethrough", "table", "url"]
+    return mistune.create_markdown(renderer=Renderer(escape=True), plugins=plugins)
 
 
 class _Element:
@@ -315,11 +323,11 @@ def cell(of: list[Node], **more: Any) -> Json:
 
 
 def _read_table(one: _Element) -> Json:
-    parts: dict[str, list[list[Json]]] = {"thead": [], "tbody": [], "tfoot": []}
+    parts: dict[str, list[_Element]] = {"thead": [], "tbody": [], "tfoot": []}
     for part in one.all("thead", "tbody", "tfoot", "tr"):
         rows = [part] if part.tag == "tr" else part.all("tr")
-        parts.get(part.tag, parts["tbody"]).extend(_rows(rows))
-    head, body = parts["thead"], parts["tbody"]
+        parts.get(part.tag, parts["tbody"]).extend(rows)
+    head, body, foot = (_rows(rows) for rows in parts.values())
     while not head and body and all(one["head"] for one in body[0]):
         head.append(body.pop(0))
     title = next(one.all("caption"), None)
@@ -327,7 +335,7 @@ def _read_table(one: _Element) -> Json:
         _line(title.children) if title else [],
         head,
         body,
-        [one["of"] for row in parts["tfoot"] for one in row if one["of"]],
+        [one["of"] for row in foot for one in row if one["of"]],
     )
 
 

@@ -82,6 +82,7 @@ class _Paper:
     def __init__(self, folder: Path, record: Json) -> None:
         self._folder, self._record = folder, record
         self._pictures = 0
+        self._drawn: dict[str, bytes] = {}
         self._notebook = (
             f"the executed notebook, {record['notebook']}-{record['run_id']}.ipynb, has"
         )
@@ -148,8 +149,11 @@ class _Paper:
         import vl_convert
 
         title, notes = _titles(spec.get("title"))
-        drawn = {name: part for name, part in spec.items() if name != "title" or not title}
-        content = vl_convert.vegalite_to_pdf(drawn, vl_version="6.1", allowed_base_urls=[])
+        said = {"description", "title"} if title else {"description"}
+        drawn = {name: part for name, part in spec.items() if name not in said}
+        svg = vl_convert.vegalite_to_svg(drawn, vl_version="6.1", allowed_base_urls=[])
+        # Not the same bytes each time, unlike what Typst makes of it where the same is not there twice.
+        content = self._drawn.setdefault(svg, vl_convert.svg_to_pdf(svg))
         alt = spec.get("description") or title or "A chart without a description"
         return self._figure(content, "pdf", str(alt), title, notes)
 
