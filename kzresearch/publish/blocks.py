@@ -56,7 +56,8 @@ _SIZES = (8.0, 7.0, 6.0, 5.0, 4.0, 3.0)
 _LINE, _BETWEEN = 1000, 3
 """Letters of one point, of middle width, in a line; letters' room between two columns."""
 _WORDS = re.compile(rf"[\s{MAY_BREAK}-]+")
-_ADDRESS = re.compile(r"(https?://|mailto:)\S{1,2000}")
+ADDRESS = re.compile(r"(https?://|mailto:)\S{1,2000}")
+"""Where a link may lead."""
 _LONG_WORD = re.compile(r"[^\s\u200b]{25,}")
 _PIECE = re.compile(r"[^/_.,:;&?=!-]{1,12}[/_.,:;&?=!-]*|[/_.,:;&?=!-]+")
 _UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -230,7 +231,7 @@ class _Line:
             return self._text(one.attribute("alt"))
         if one.tag in _MARKS:
             return [{"kind": _MARKS[one.tag], "of": self.of(one.children)}]
-        if _ADDRESS.fullmatch(to := one.attribute("href")):
+        if ADDRESS.fullmatch(to := one.attribute("href")):
             return [{"kind": "link", "to": fit(to), "of": self.of(one.children)}]
         if one.tag == "br" or (one.tag not in _WITHIN and not self._begins):
             return [self._break(), *self.of(one.children)]

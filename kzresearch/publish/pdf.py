@@ -19,7 +19,17 @@ from typing import Any
 
 from kzresearch.charts import MIME as CHART
 from kzresearch.publish import TEMPLATES, cite
-from kzresearch.publish.blocks import BREAK, Node, cell, fit, of_html, of_markdown, plain, table
+from kzresearch.publish.blocks import (
+    ADDRESS,
+    BREAK,
+    Node,
+    cell,
+    fit,
+    of_html,
+    of_markdown,
+    plain,
+    table,
+)
 
 Json = dict[str, Any]
 KEPT = 40
@@ -324,7 +334,9 @@ def _licence(one: Json) -> list[Node]:
 
 
 def _link(text: str, address: str | None) -> list[Node]:
-    return [{"kind": "link", "to": address, "of": [plain(text)]} if address else plain(text)]
+    if not ADDRESS.fullmatch(address or ""):
+        return [plain(text)]
+    return [{"kind": "link", "to": address, "of": [plain(text)]}]
 
 
 def _code(text: str) -> list[Node]:
