@@ -12,7 +12,7 @@ import click
 
 from kzresearch import __version__
 from kzresearch.errors import KzresearchError, WorkbookError
-from kzresearch.run import FORMATS
+from kzresearch.run import DEFAULT_FORMATS, FORMATS
 
 if TYPE_CHECKING:
     from kzresearch.run.batch import Block, Made, Planned
@@ -60,14 +60,6 @@ def _how_to_run(command: Any) -> Any:
                 metavar="GB",
                 help="What one run may take; default: its share of what is free.",
             ),
-            click.option(
-                "--author",
-                "authors",
-                multiple=True,
-                metavar="NAME",
-                help="Named as author in records, pages and citations; may be given several times. "
-                "A run that is there under other names is run again.",
-            ),
         )
     ):
         command = option(command)
@@ -88,11 +80,19 @@ def _run_options(command: Any) -> Any:
             ),
             click.option(
                 "--formats",
-                default=",".join(FORMATS),
+                default=",".join(DEFAULT_FORMATS),
                 show_default=True,
                 metavar="FORMAT,…|none",
-                help="What is made of each executed notebook. What is missing of runs that are "
-                "there is made without running them again.",
+                help=f"What is made of each executed notebook: {', '.join(FORMATS)}. What is missing "
+                "of runs that are there is made without running them again.",
+            ),
+            click.option(
+                "--author",
+                "authors",
+                multiple=True,
+                metavar="NAME",
+                help="Named as author in records, pages and citations; may be given several times. "
+                "A run that is there under other names is run again.",
             ),
         )
     ):
@@ -124,6 +124,8 @@ _FORCE = click.option("--force", is_flag=True, help="Run again what is there.")
 def run(notebook: str, parameters: tuple[str, ...], out: str, formats: str, **how: Any) -> None:
     """Run NOTEBOOK and leave the executed notebook, a page and a JSON record.
 
+    A PDF too with --formats html,pdf.
+
     NOTEBOOK is a name (`kzresearch notebooks` lists them) or the path of a file of your own.
 
     Example: kzresearch run period_report -p period=2021-02
@@ -135,8 +137,9 @@ def run(notebook: str, parameters: tuple[str, ...], out: str, formats: str, **ho
     shown = "".join(f" {name}={value}" for name, value in _pairs(parameters).items())
     if not record["error"]:
         click.echo(f"{notebook}{shown}: done, run {record['run_id']}", err=True)
-    for ending, label in (("html", "page"), ("ipynb", "notebook"), ("json", "record")):
-        if ending != "html" or "html" in _formats(formats):
+    labels = {"html": "page", "pdf": "PDF", "ipynb": "notebook", "json": "record"}
+    for ending, label in labels.items():
+        if ending not in FORMATS or ending in _formats(formats):
             click.echo(f"{label:<9}{made.outputs.link(f'{planned.task.stem}.{ending}')}")
     if record["error"]:
         sys.exit(1)
@@ -437,7 +440,8 @@ def _each(given: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _formats(text: str) -> tuple[str, ...]:
-    return () if text == "none" else tuple(dict.fromkeys(text.split(",")))
+    named = (name.strip() for name in text.split(","))
+    return () if text == "none" else tuple(dict.fromkeys(named))
 
 
 def _batch(  # what every command that runs notebooks does

@@ -229,7 +229,7 @@ def environment() -> Environment:
 def _files() -> dict[Path, list[Path]]:
     """The bundled tables, and the files of the package that its behaviour depends on."""
     data, package = data_dir(), Path(__file__).parent
-    code = _tree(package, (".py", ".csv", ".j2", ".css", ".js", ".json"))
+    code = _tree(package, (".py", ".csv", ".j2", ".css", ".js", ".json", ".typ"))
     return {
         data: _tree(data, (".parquet", ".csv", ".toml")),
         package: [path for path in code if data not in path.parents],

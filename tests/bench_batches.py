@@ -95,6 +95,22 @@ for number, notebook in enumerate([read[0], *read]):
 print(json.dumps(took))
 """
 """Pages of a folder of runs, and their bare parts, in one process."""
+PDFS = """
+import json, sys, time
+from pathlib import Path
+import nbformat
+from kzresearch import records
+from kzresearch.publish import pdf
+from kzresearch.run.worker import _hide_fonts
+_hide_fonts(Path(sys.argv[1]))
+took = []
+for path in sorted(Path(sys.argv[1]).glob("*.ipynb")):
+    notebook = nbformat.read(path, as_version=4)
+    start = time.perf_counter()
+    pdf.document(notebook, records.in_order(notebook))
+    took.append(time.perf_counter() - start)
+print(json.dumps(took))
+"""
 
 Report = Callable[..., bool]
 
@@ -155,6 +171,16 @@ def papermill_pool(folder: Path, grid: list, stub: Path | None) -> float:
     start = time.perf_counter()
     quiet([sys.executable, folder / "pool.py"], stub, json.dumps(tasks))
     return time.perf_counter() - start
+
+
+def pdfs(folder: Path) -> list[float]:
+    """Seconds that each PDF takes in one process, the first left out: all notebooks, 11 runs."""
+    more = ["batch", "case_flow", "--each", "region=KZ-75,KZ-79,KZ-10"]
+    for words in (["report"], more):
+        quiet([command("kzresearch"), *words, "--out", folder, "--formats", "none"], None)
+    first, *took = json.loads(quiet([sys.executable, "-c", PDFS, folder], None))
+    print(f"     the first PDF of a process: {first:.2f} s")
+    return took
 
 
 @contextmanager
@@ -253,6 +279,13 @@ def _measured(folder: Path, report: Report) -> list[bool]:
         took = batch(folder / f"verified{i}", *bare)
         pairs.append((verify(folder / f"verified{i}"), took))
     good.append(report("verify of 40 runs / the batch that made them", pairs, 1.3))
+    took = pdfs(folder / "pdfs")
+    what = f"a PDF after the first in its process, the slowest of {len(took)}, in seconds"
+    good.append(report(what, [(max(took), 1.0)], 1))
+    each = [(s, 1.0) for s in took]
+    good.append(
+        report(f"a PDF after the first in its process, {len(took)} runs, in seconds", each, 1)
+    )
 
     forty, many = [], []
     with peak_memory(forty):

@@ -4,5 +4,7 @@ What is imported with these modules is light: the processes of a batch start, an
 need, while this one imports what the plan needs.
 """
 
-FORMATS = ("html",)
+FORMATS = ("html", "pdf")
 """What can be made of an executed notebook, beside it and its record, which are always left."""
+DEFAULT_FORMATS = ("html",)
+"""What is made of it where nothing is said."""

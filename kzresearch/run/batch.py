@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from kzresearch.errors import KzresearchError, ParameterError, unknown_value
-from kzresearch.run import FORMATS
+from kzresearch.run import DEFAULT_FORMATS, FORMATS
 from kzresearch.run.outputs import Outputs
 from kzresearch.run.pool import PageError, Pool
 from kzresearch.run.progress import Progress
@@ -161,28 +161,35 @@ class Maker:
     def make(self, task: Task, tell: Callable[[int | None], None] = lambda _: None) -> Json:
         """Run the task where it has not been run; leave notebook, record and formats; the record."""
         content = None if self.force else completed(self.outputs, task)
-        tag = None
+        tag, formats = None, self.formats
         if content is None:
             content = self.pool.run(task, tell)
-            # Killed from here on, it leaves no older record that speaks of a newer notebook.
-            self.outputs.delete(f"{task.stem}.json")
+            # Whatever is there speaks of an older notebook, and is made again of the newer one.
+            old = [one for one in FORMATS if self.outputs.tag(f"{task.stem}.{one}")]
+            formats = list(dict.fromkeys([*formats, *old]))
+            # Killed from here on, it leaves nothing that speaks of the older one.
+            for ending in ("json", *old):
+                self.outputs.delete(f"{task.stem}.{ending}")
             tag = self.outputs.write(f"{task.stem}.ipynb", content)
         while True:
-            record = self._beside(task, content)
+            record = self._beside(task, content, formats)
             # Where two batches run the same, what lies beside a notebook is made of that notebook.
             if tag is None or (now := self.outputs.tag(f"{task.stem}.ipynb")) == tag:
                 return record
             tag, content = now, self.outputs.read(f"{task.stem}.ipynb")
 
-    def _beside(self, task: Task, content: bytes) -> Json:
+    def _beside(self, task: Task, content: bytes, formats: Sequence[str]) -> Json:
         record = leave_record(self.outputs, task, content)
-        try:
-            if "html" in self.formats:
-                self.outputs.write(f"{task.stem}.html", self.pool.page(content))
-        except PageError as error:  # the run stands; the next batch tries to make the page again
-            missing = {"cell": None, "type": "PageError", "message": str(error)}
-            return record | {"status": "failed", "error": record["error"] or missing}
-        return record
+        missing = []
+        for ending in formats:
+            try:
+                self.outputs.write(f"{task.stem}.{ending}", self.pool.page(content, ending))
+            except PageError as error:  # the run stands; the next batch tries to make it again
+                missing.append(str(error))
+        if not missing:
+            return record
+        why = {"cell": None, "type": "PageError", "message": "; ".join(missing)}
+        return record | {"status": "failed", "error": record["error"] or why}
 
 
 def completed(outputs: Outputs, task: Task) -> bytes | None:
@@ -219,7 +226,7 @@ def batch(
     *,
     grid: str | Path | None = None,
     out: str | Path = "out",
-    formats: str | Sequence[str] = FORMATS,
+    formats: str | Sequence[str] = DEFAULT_FORMATS,
     engine: str = FAST,
     jobs: int | None = None,
     force: bool = False,
@@ -234,7 +241,7 @@ def batch(
     `notebooks` are names, or paths of `.ipynb` files; `each` maps a parameter to its values, or to
     "all" for every value that the data has; `parameters` are the same in all runs. `grid` is a
     YAML file that says the same. `out` is a folder, or `s3://bucket/prefix`; `formats` are of
-    "html". `engine` is "fast" (a forked process for each run) or "stock" (papermill's own).
+    "html" and "pdf". `engine` is "fast" (a forked process for each run) or "stock" (papermill's own).
     `jobs` run at a time (default: one for each processor); a cell may take `timeout` seconds, a run
     `memory` gigabytes (default: its share of what is free). `dask` is the address of a scheduler
     whose workers make the runs. `authors` are named in records and citations. `progress` shows a bar (default: on a terminal).
@@ -283,7 +290,7 @@ def _several(formats: str | Sequence[str]) -> tuple[str, ...]:
 class Options:
     """How a batch is run; see `batch`."""
 
-    formats: tuple[str, ...] = FORMATS
+    formats: tuple[str, ...] = DEFAULT_FORMATS
     engine: str = FAST
     jobs: int | None = None
     force: bool = False
@@ -418,7 +425,7 @@ def make(
         records = {one.task.stem: one.record for one in planned if one.record}
         with Progress(len(to_do), options.progress, say) as progress:
             if pool:
-                if to_do and "html" in options.formats:
+                if to_do and options.formats:
                     pool.expect_pages()
                 maker = Maker(outputs, pool, options.formats, options.force)
                 made = _here(to_do, maker, progress)

@@ -296,17 +296,17 @@ class Pool:
                     return worker
         return self._start_pages()
 
-    def page(self, notebook: bytes) -> bytes:
-        """The page of an executed notebook, made in a process that lives on.
+    def page(self, notebook: bytes, ending: str = "html") -> bytes:
+        """The page or the PDF of an executed notebook, made in a process that lives on.
 
         Raises PageError where it cannot be made, OutputError where there is no room for it.
         """
         with self._pages:
-            return self._page(notebook)
+            return self._page(notebook, ending)
 
-    def _page(self, notebook: bytes) -> bytes:
-        worker = self._page_worker()
-        source, target = worker.folder / "executed.ipynb", worker.folder / "page.html"
+    def _page(self, notebook: bytes, ending: str) -> bytes:
+        worker, what = self._page_worker(), {"html": "page", "pdf": "PDF"}[ending]
+        source, target = worker.folder / "executed.ipynb", worker.folder / f"page.{ending}"
         try:
             with self._events(source) as events:
                 self._bind(source, worker)
@@ -315,11 +315,11 @@ class Pool:
                 why = events.get(timeout=self._timeout).get("page", "its process is gone")
             self._still_open()
             if why:
-                raise PageError(f"its page could not be made: {why}")
+                raise PageError(f"its {what} could not be made: {why}")
             return target.read_bytes()
         except queue.Empty:
             worker.end()
-            raise PageError(f"its page was not made within {self._timeout:g} s") from None
+            raise PageError(f"its {what} was not made within {self._timeout:g} s") from None
         except OSError as error:
             self._still_open()
             raise OutputError(
@@ -331,7 +331,7 @@ class Pool:
 
 
 class PageError(KzresearchError):
-    """A page that could not be made of an executed notebook."""
+    """A page or PDF that could not be made of an executed notebook."""
 
 
 def lost(task: Task, failure: Failure) -> bytes:

@@ -3,7 +3,7 @@
     python -P -m kzresearch.run.worker fork FOLDER    a parent where all is imported: forks one
                                                       process for each run
     python -P -m kzresearch.run.worker stock FOLDER   one run on papermill's own engine
-    python -P -m kzresearch.run.worker pages FOLDER   makes pages, one after the other
+    python -P -m kzresearch.run.worker pages FOLDER   makes pages and PDFs, one after the other
 
 Lines are JSON, in on standard input and out on what was standard output. Each ends when its input
 does, and takes with it the processes it has started and FOLDER.
@@ -149,7 +149,14 @@ def _import_everything() -> None:
     import kzresearch
 
     for module in pkgutil.walk_packages(kzresearch.__path__, "kzresearch."):
-        if module.name.split(".")[-1] not in {"__main__", "worker", "cluster", "cli", "html"}:
+        if module.name.split(".")[-1] not in {
+            "__main__",
+            "worker",
+            "cluster",
+            "cli",
+            "html",
+            "pdf",
+        }:
             importlib.import_module(module.name)
     for name in ("altair", "narwhals._polars.dataframe"):
         importlib.import_module(name)
@@ -288,20 +295,22 @@ def _hide_fonts(home: Path) -> None:
 
 
 def _pages(events: _Events, home: Path) -> None:
-    """Make the page of each notebook that a line names: [path of the notebook, path of the page]."""
+    """Make what each line names: [path of a notebook, path of its page (.html) or PDF (.pdf)]."""
     import nbformat
 
-    from kzresearch.publish import html
+    from kzresearch.publish import html, pdf
 
     _hide_fonts(home)
+    tempfile.tempdir = str(home)  # what is left there is taken away with it
     _imported()
     lines = _Lines()
     while not lines.ended:
         for source, target in lines.read():
             try:
                 notebook = nbformat.reads(Path(source).read_text(encoding="utf-8"), as_version=4)
-                page = html.page(notebook, records.in_order(notebook))
-                Path(target).write_text(page, encoding="utf-8")
+                make = pdf.document if target.endswith(".pdf") else html.page
+                made = make(notebook, records.in_order(notebook))
+                Path(target).write_bytes(made if isinstance(made, bytes) else made.encode())
                 events.send(run=source, page=None)
             except Exception as error:
                 why = f"{type(error).__name__}: {error}"

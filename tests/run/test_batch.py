@@ -566,7 +566,7 @@ def test_a_terminal_shows_progress_and_another_output_stays_plain(folder, tmp_pa
         (["case_flow", "--each", "region", "-p", "region=KZ"], "region is given once for all"),
         (["case_flow", "-p", "region"], "is not of the form NAME=VALUE"),
         (["case_flow", "--each", "compare"], "no list of every compare: name the values"),
-        (["case_flow", "--formats", "docx"], "unknown format 'docx'"),
+        (["case_flow", "--formats", "docx"], "unknown format 'docx'; known: html, pdf"),
         (["case_flow", "--timeout", "0"], "--timeout"),
         (["case_flow", "--memory", "inf"], "memory is inf; give a number above 0"),
         (["case_flow", "--out", ""], "no folder is named"),

@@ -1,0 +1,353 @@
+"""An executed notebook and its record → a PDF, set by Typst: no LaTeX, no browser, no network.
+
+What is said reaches Typst as data, in a file of JSON, and never as its markup: what stands in a
+notebook, a parameter or a result can only be text.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kzresearch.charts import MIME as CHART
+from kzresearch.publish import TEMPLATES, cite
+from kzresearch.publish.blocks import (
+    ADDRESS,
+    BREAK,
+    Node,
+    cell,
+    fit,
+    of_html,
+    of_markdown,
+    plain,
+    table,
+)
+
+Json = dict[str, Any]
+KEPT = 40
+"""Lines that are shown of a table, or of what was printed, that is too long to be."""
+LONG_FOLDED, LONG = 100, 1000
+"""Lines of a table above which it is: of one that a page has folded away, and of any other."""
+LONG_TEXT = 4000
+"""Characters of what was printed above which it is too long."""
+LONG_MESSAGE = 600
+"""Characters of an error's message that are shown."""
+_PICTURES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
+_BANNER = "papermill-error-cell-tag"
+_NO_WORDS = re.compile(r"\s*|<IPython\.core\.display\.\w+ object>")
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def document(notebook: Json, record: Json) -> bytes:
+    """The PDF of a run: its question, parameters and citation, its text, figures and tables.
+
+    Charts are vector pictures with their alternative text, figures and tables are numbered, and all
+    of it is tagged for screen readers. The same notebook and record give the same bytes.
+
+    Raises ValueError or TypstError where a chart cannot be drawn, or a page not be set.
+    """
+    with tempfile.TemporaryDirectory(prefix="kzresearch-") as name:
+        folder = Path(name)
+        paper = _Paper(folder, record).of(notebook)
+        (folder / "run.json").write_text(json.dumps(paper), encoding="utf-8")
+        return _set(folder, _template(), record["ended"])
+
+
+def _set(folder: Path, template: bytes, ended: str) -> bytes:
+    """Typst's PDF of a template, which can read what is in the folder and nothing else."""
+    import typst
+
+    compiler = typst.Compiler(
+        root=folder,
+        ignore_system_fonts=True,  # the same letters on every machine
+        package_path=folder,
+        package_cache_path=folder,
+    )
+    at = int(datetime.fromisoformat(ended).timestamp())
+    # Where the places of many figures depend on each other for ever, each stays where it comes.
+    for how in ({}, {"in-place": "yes"}):
+        made, warnings = compiler.compile_with_warnings(template, timestamp=at, sys_inputs=how)
+        if not any("converge" in warning.message for warning in warnings):
+            break
+    assert isinstance(made, bytes)
+    return made
+
+
+@cache
+def _template() -> bytes:
+    return (TEMPLATES / "pdf" / "run.typ").read_bytes()
+
+
+class _Paper:
+    """What the template is given of one run; its pictures are left in a folder."""
+
+    def __init__(self, folder: Path, record: Json) -> None:
+        self._folder, self._record = folder, record
+        self._pictures = 0
+        self._drawn: dict[str, bytes] = {}
+        self._notebook = (
+            f"the executed notebook, {record['notebook']}-{record['run_id']}.ipynb, has"
+        )
+
+    def of(self, notebook: Json) -> Json:
+        """All that is said: the first page, and the blocks that follow."""
+        record = self._record
+        name = record["title"] or record["notebook"]
+        return {
+            "id": record["run_id"],
+            "notebook": plain(record["notebook"]),
+            "name": fit(name),
+            "title": of_markdown(f"# {name}")[0]["of"] or [plain(name)],
+            "authors": [fit(one) for one in record["authors"]],
+            "question": [*_in_steps(of_markdown(record["question"]))],
+            "failed": _failure(record),
+            "parameters": [
+                (plain(name), [plain(str(value))]) for name, value in record["parameters"].items()
+            ],
+            "facts": _facts(record),
+            "warnings": _warnings(record),
+            "citation": plain(cite.run(record)),
+            "body": [*_in_steps(self._blocks(notebook)), *_appendix(record)],
+        }
+
+    def _blocks(self, notebook: Json) -> Iterator[Json]:
+        """The notebook's texts and outputs, without its code, its title and its question."""
+        opened = False
+        for one in notebook["cells"]:
+            if _BANNER in one["metadata"].get("tags", []):
+                continue
+            if one["cell_type"] == "markdown":
+                yield from of_markdown(one["source"] if opened else _after_opening(one["source"]))
+                opened = True
+            elif one["cell_type"] == "raw":
+                yield from self._lines(one["source"])
+            for output in one.get("outputs", []):
+                yield from self._output(output)
+
+    def _output(self, output: Json) -> Iterator[Json]:
+        if output["output_type"] == "stream":
+            yield from self._lines(output["text"])
+        elif output["output_type"] == "error":
+            yield {"kind": "error", "of": plain(_said(output["ename"], output["evalue"]))}
+            yield from self._lines("\n".join(output["traceback"]))
+        else:
+            yield from self._shown(output["data"])
+
+    def _shown(self, data: Json) -> Iterator[Json]:
+        """The first kind of an output that a page can hold, as a reader of the notebook is shown it."""
+        if CHART in data:
+            yield self._chart(data[CHART])
+        elif blocks := of_html(data.get("text/html", "")):
+            yield from map(self._shortened, blocks)
+        elif "text/markdown" in data:
+            yield from of_markdown(data["text/markdown"])
+        elif kind := next((one for one in _PICTURES if one in data), None):
+            yield self._picture(data[kind], kind)
+        elif not _NO_WORDS.fullmatch(text := data.get("text/plain", "")):
+            yield from self._lines(text)
+
+    def _chart(self, spec: Json) -> Json:
+        """A chart; its title and what stands below that are the figure's, not drawn once more."""
+        import vl_convert
+
+        title, notes = _titles(spec.get("title"))
+        said = {"description", "title"} if title else {"description"}
+        drawn = {name: part for name, part in spec.items() if name not in said}
+        svg = vl_convert.vegalite_to_svg(drawn, vl_version="6.1", allowed_base_urls=[])
+        # Not the same bytes each time, unlike what Typst makes of it where the same is not there twice.
+        content = self._drawn.setdefault(svg, vl_convert.svg_to_pdf(svg))
+        alt = spec.get("description") or title or "A chart without a description"
+        return self._figure(content, "pdf", str(alt), title, notes)
+
+    def _picture(self, content: str, kind: str) -> Json:
+        """A picture of the notebook's own; a sentence where it is broken, or refers to other files."""
+        import typst
+
+        try:
+            raw = content.encode() if kind.endswith("xml") else base64.b64decode(content)
+            made = self._figure(raw, _PICTURES[kind], "A picture without a description")
+            _set(self._folder, f'#image("{made["file"]}")'.encode(), self._record["ended"])
+        except (binascii.Error, typst.TypstError):
+            return _remark(f"A picture cannot be shown here; {self._notebook} it.")
+        return made
+
+    def _figure(
+        self, content: bytes, ending: str, alt: str, title: str = "", notes: str = ""
+    ) -> Json:
+        self._pictures += 1
+        name = f"{self._pictures}.{ending}"
+        (self._folder / name).write_bytes(content)
+        said = {"title": plain(title), "notes": [plain(notes)] if notes else []}
+        return {"kind": "figure", "file": f"/{name}", "alt": fit(alt), **said}
+
+    def _shortened(self, block: Json) -> Json:
+        """A table that is not too long, or its first lines and where the others are."""
+        if block["kind"] != "table":
+            return block
+        rows = block["rows"]
+        if len(rows) <= (LONG_FOLDED if block["folded"] else LONG):
+            return block
+        left = f"{len(rows) - KEPT:,} more lines are left out here; {self._notebook} all of them."
+        return block | {"rows": rows[:KEPT], "notes": [left, *block["notes"]]}
+
+    def _lines(self, text: str) -> Iterator[Json]:
+        """What was printed, line by line; the first lines of what is too long."""
+        lines = _ANSI.sub("", text).strip("\n").split("\n")
+        kept = "\n".join(lines[:KEPT])[:LONG_TEXT]
+        if not kept.strip():
+            return
+        yield {"kind": "lines", "of": plain(kept)}
+        if len(lines) > KEPT:
+            left = f"{len(lines) - KEPT:,} more lines are left out here"
+            yield _remark(f"{left}; {self._notebook} all of them.")
+        elif len(kept) == LONG_TEXT:
+            yield _remark(f"The rest is left out here; {self._notebook} all of it.")
+
+
+def _after_opening(text: str) -> str:
+    """What a notebook's first text says after its title and its first paragraph: see `opening`."""
+    return text.partition("\n")[2].strip().partition("\n\n")[2]
+
+
+def _said(kind: str, message: str) -> str:
+    """`KeyError: 'registered'`, not longer than a paragraph."""
+    said = " ".join(f"{kind}: {message}".split())
+    return said if len(said) <= LONG_MESSAGE else f"{said[:LONG_MESSAGE]} …"
+
+
+def _remark(text: str) -> Json:
+    """A sentence of this module's own."""
+    return {"kind": "paragraph", "of": [{"kind": "emph", "of": [plain(text)]}]}
+
+
+def _titles(given: Any) -> tuple[str, str]:
+    """A chart's title and subtitle, each in one line; empty where they are no texts."""
+    parts = given if isinstance(given, dict) else {"text": given}
+
+    def line(part: Any) -> str:
+        lines = part if isinstance(part, list) else [part]
+        return " ".join(lines) if all(isinstance(one, str) for one in lines) else ""
+
+    return line(parts.get("text")), line(parts.get("subtitle"))
+
+
+def _in_steps(blocks: Iterable[Json]) -> Iterator[Json]:
+    """The blocks, their headings one level up, since the title is none, and none skipped."""
+    above = 0
+    for block in blocks:
+        if block["kind"] == "heading":
+            above = max(1, min(block["level"] - 1, above + 1))
+            block["level"] = above
+        yield block
+
+
+def _failure(record: Json) -> str | None:
+    error = record["error"]
+    if not error:
+        return None
+    where = "outside its cells" if error["cell"] is None else f"in cell {error['cell']}"
+    return plain(f"This run failed {where}. {_said(error['type'], error['message'])}")
+
+
+def _facts(record: Json) -> list[tuple[str, list[Node]]]:
+    """What the first page tells of the run, by name."""
+    software, ended = record["software"], record["ended"]
+    commit = [", commit ", *_code(software["git"]["commit"])] if software["git"] else []
+    return [
+        ("Notebook", _code(record["notebook"])),
+        ("Run id", _code(record["run_id"])),
+        ("Status", [record["status"]]),
+        ("Date", [f"{ended[:10]}, {ended[11:16]} UTC"]),
+        ("Software", [f"{software['name']} {software['version']}", *commit]),
+    ]
+
+
+def _warnings(record: Json) -> list[str]:
+    """What speaks against taking the commit for the code that ran."""
+    git = record["software"]["git"]
+    if git is None:
+        return ["This was not run from a git checkout, so no commit names the code that ran."]
+    if not git["clean"]:
+        return [
+            "The checkout had uncommitted changes, so the commit alone is not the code that ran."
+        ]
+    return []
+
+
+def _appendix(record: Json) -> Iterator[Json]:
+    """The record of the run, as far as its reader needs it to go back to the sources."""
+    yield {"kind": "heading", "level": 1, "of": ["Record of this run"]}
+    if sources := record["sources"]:
+        yield _listed(
+            "Sources of the recorded figures",
+            ["Source", "To be cited as", "Licence"],
+            [[_code(one["id"]), _source(one), _licence(one)] for one in sources],
+        )
+    if workbooks := record["workbooks"]:
+        yield _listed(
+            "Workbooks of the recorded figures",
+            ["Workbook", "Region", "Period", "Checksum (sha256)"],
+            [_workbook(one) for one in workbooks],
+        )
+    if data := record["data"]:
+        yield _listed(
+            "The data that the run could read",
+            ["Table", "Checksum (sha256)"],
+            [[[plain(name)], _code(sha256)] for name, sha256 in data.items()],
+        )
+    code, versions = record["code"], record["versions"].items()
+    yield _small("Code, by its checksum (sha256): the notebook’s cells ", *_code(code["notebook"]))
+    yield _small("The package ", *_code(code["package"]))
+    listed = ", ".join(f"{name} {version}" for name, version in versions)
+    yield _small(plain(f"Run by the {record['engine']} engine, with {listed}."))
+
+
+def _workbook(one: Json) -> list[list[Node]]:
+    file = _link(one["file"] or "not known", one["address"])
+    return [file, [one["region"] or ""], [one["period"] or ""], _code(one["sha256"])]
+
+
+def _source(one: Json) -> list[Node]:
+    dates = [
+        f"{word} {one[name]}"
+        for word, name in (("Published", "date_published"), ("Accessed", "date_accessed"))
+        if one[name]
+    ]
+    cited = one["citation"] or one["title"] or "not known"
+    return [plain(". ".join([cited.rstrip("."), *dates]) + ".")]
+
+
+def _licence(one: Json) -> list[Node]:
+    address = one["licence_address"]
+    return [
+        plain(one["licence"] or "not known"),
+        *([BREAK, *_link(address, address)] if address else []),
+    ]
+
+
+def _link(text: str, address: str | None) -> list[Node]:
+    if not ADDRESS.fullmatch(address or ""):
+        return [plain(text)]
+    return [{"kind": "link", "to": address, "of": [plain(text)]}]
+
+
+def _code(text: str) -> list[Node]:
+    return [{"kind": "code", "of": [plain(text)]}]
+
+
+def _small(*of: Node) -> Json:
+    return {"kind": "small", "of": of}
+
+
+def _listed(title: str, heads: Iterable[str], rows: Iterable[list[list[Node]]]) -> Json:
+    """A table of this module's own."""
+    head = [cell([one], head=True) for one in heads]
+    return table([title], [head], [[cell(of) for of in row] for row in rows])
