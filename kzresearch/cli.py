@@ -254,7 +254,7 @@ def verify(
             paths, notebooks, Options((), **how), trusts, lambda text: click.echo(text, err=True)
         )
     except KzresearchError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {verifying.printable(str(error))}", err=True)
         sys.exit(3)
     except KeyboardInterrupt:
         click.echo("stopped", err=True)

@@ -113,7 +113,7 @@ def test_repository_holds_no_raw_files_and_names_no_home_folder():
 
 def test_help_says_what_each_command_does():
     done = subprocess.run([command("kzresearch"), "--help"], capture_output=True, text=True)
-    for name in ("run", "report", "notebooks", "check", "build"):
+    for name in ("run", "verify", "report", "notebooks", "check", "build"):
         assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE), name
 
 

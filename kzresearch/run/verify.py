@@ -85,12 +85,14 @@ class Verdict:
         return [name for name in INPUTS if any(one.what == name for one in self.changes)]
 
     def row(self) -> Json:
-        """All of it, as in the JSON report."""
+        """All of it, as in the JSON report; what a terminal would obey is written out."""
         about = asdict(self) | {"verdict": self.verdict}
         for name in ("differences", "changes"):
             about[name] = [one._asdict() for one in getattr(self, name)]
         first = ("file", "notebook", "run_id", "verdict", "reason", "compared")
-        return {name: about[name] for name in (*first, "edits", "differences", "changes", "notes")}
+        row = {name: about[name] for name in (*first, "edits", "differences", "changes", "notes")}
+        safe: Json = _written_out(row)
+        return safe
 
     def lines(self, told: Collection[Difference] = ()) -> list[str]:
         """What a reader is told: the verdict, and below it what there is to say and is not told."""
@@ -101,7 +103,7 @@ class Verdict:
         changes = changed_here([one for one in self.changes if one not in told])
         notes = list(self.notes)
         if differences and not self.other_inputs:
-            notes.insert(0, "data, code and environment are those of the record")
+            notes.insert(0, "data, code and what is installed are those of the record")
         below = [one for part in (self.edits, differences, changes, notes) for one in _first(part)]
         return [f"{self.file}: {self._head()}", *(f"  {line}" for line in below)]
 
@@ -163,6 +165,14 @@ def printable(text: str) -> str:
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
     )
+
+
+def _written_out(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _written_out(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_written_out(one) for one in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def verify(

@@ -242,7 +242,7 @@ def test_what_is_printed_names_figure_record_and_now(record):
     head, line, *_, last = done.stdout.splitlines()
     assert head == f"{record}: differs"
     assert line == f"  result {first}: 99 in the record, {figure['value']:g} now"
-    assert last == "  data, code and environment are those of the record"
+    assert last == "  data, code and what is installed are those of the record"
 
 
 @pytest.mark.parametrize(
@@ -672,6 +672,8 @@ def hostile(record: dict) -> dict[str, dict | str | bytes]:
         "surrogate.json": record | {"parameters": {"period": "\ud800"}},
         "terminal.json": record
         | {"notebook": "\x1b]0;x\x07\u202eboo", "code": record["code"] | {"notebook": "0" * 64}},
+        "half.json": record
+        | {"notebook": "\ud800", "code": record["code"] | {"notebook": "0" * 64}},
         "number.json": json.dumps(record).replace('"value": 88', '"value": 1e999', 1),
         "deep.json": DEEP,
         "deep_cells.ipynb": deep,
