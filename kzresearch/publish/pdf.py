@@ -114,7 +114,7 @@ class _Paper:
             ],
             "facts": _facts(record),
             "warnings": _warnings(record),
-            "citation": plain(cite.run(record)),
+            "citation": None if record["error"] else plain(cite.run(record)),
             "body": [*_in_steps(self._blocks(notebook)), *_appendix(record)],
         }
 

@@ -248,7 +248,7 @@ def batch(
 
     Returns one row per run: `run_id`, `notebook`, `parameters` (JSON), `status` (completed or
     failed), `done` (True where it was there before), `error`, `message`, `file` (the executed
-    notebook). Leaves notebook, record and formats of each run, `results.parquet` (see `results`)
+    notebook). Leaves notebook, record and formats of each run, `results.parquet` (see `results`), `results.csv`
     and `index.html`.
 
     Raises ParameterError before anything runs, with a list of everything that is wrong; OutputError
