@@ -179,7 +179,7 @@ def _figure(spec: Json, number: int) -> str:
     import vl_convert
 
     drawn = vl_convert.vegalite_to_vega(spec, vl_version=VERSION)
-    svg = vl_convert.vega_to_svg(drawn)
+    svg = vl_convert.vega_to_svg(drawn, allowed_base_urls=[])
     picture = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
     words = spec.get("description", "chart")
     closer = '"scales"' in json.dumps(spec)  # a selection bound to them

@@ -207,3 +207,15 @@ def test_the_library_is_kept_under_its_checksum(tmp_path, monkeypatch):
 
 def test_all_notebooks_are_asked(report):
     assert {name for name, _ in report} == set(ORDER)
+
+
+def test_a_chart_that_asks_for_data_of_the_network_is_not_drawn(tmp_path):
+    path = made(
+        tmp_path / "x.ipynb",
+        "import altair as alt\nfrom kzresearch.charts.theme import Layers, layer\n"
+        "one = layer(alt.Data(url='http://127.0.0.1:9/x.csv'), 'point', {})\nLayers(layer=[one])",
+        parameters=None,
+    )
+    ((_, record),) = make([Block([str(path)])], tmp_path / "out", Options()).runs
+    assert record["error"]["type"] == "PageError"
+    assert "External data url not allowed: http://127.0.0.1:9/x.csv" in record["error"]["message"]
