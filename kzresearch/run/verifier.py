@@ -23,7 +23,7 @@ from kzresearch.run.single import Task
 from kzresearch.run.verify import INPUTS, Difference, Left, Verdict
 
 Json = dict[str, Any]
-LASTING = ("run_id", "notebook", "parameters", "results", "outputs", "data", "code", "versions")
+LASTING = [part for part in records.ORDER if part not in {"engine", "software", "started", "ended"}]
 """What the records of a run have in common, whenever each of its files was made."""
 
 
@@ -59,25 +59,24 @@ class Verifier:
         self._named = {records.checksum(one.content): one for one in self.named}
 
     def verdict(self, left: Left) -> Verdict:
-        """The verdict on what is left of one run; raises only what ends all runs."""
+        """The verdict on what is left of one run, whatever that is."""
         found = Verdict(left.file)
         try:
-            files = _read(left, found)
-            task = self._task(files, found)
+            self._compare(_read(left, found), found)
         except (_Unverified, KzresearchError) as why:
             found.reason = str(why)
-            return found
-        except Exception as fault:  # whatever one file holds, the others are verified
+        except Exception as fault:  # whatever one run has left, the others are verified
             lacking = [one.place for one in found.changes if one.what == "data" and not one.now]
             found.reason = scrubbed_message(f"{type(fault).__name__}: {fault}")
             if lacking:
                 found.reason = f"data that it could read are not here: {', '.join(lacking)}"
-            return found
-        now = json.loads(self.pool.run(task))
+        return found
+
+    def _compare(self, files: _Files, found: Verdict) -> None:
+        now = json.loads(self.pool.run(self._task(files, found)))
         if error := now["metadata"]["kzresearch"]["error"]:
             where = "" if error["cell"] is None else f" in cell [{error['cell']}]"
-            found.reason = f"run again, it fails{where}: {error['type']}: {error['message']}"
-            return found
+            raise _Unverified(f"run again, it fails{where}: {error['type']}: {error['message']}")
         found.differences += differences(files.record, files.notebook, now)
         numbers = {name: len(files.record[f"{name}s"]) for name in ("output", "result")}
         found.compared += [f"{n} {name}{'s' * (n != 1)}" for name, n in numbers.items()]
@@ -85,14 +84,14 @@ class Verifier:
             found.edits += _edited(files.record, files.notebook, now)
         if files.page and not found.differences:
             self._compare_page(*files.page, now, found)
-        return found
 
     def _task(self, files: _Files, found: Verdict) -> Task:
         """The run that the record speaks of; its parameters are checked as any that are given."""
         record = files.record
         found.notebook, found.run_id = record["notebook"], record["run_id"]
-        if error := record["error"]:
-            raise _Unverified(f"the run failed ({error['type']}) and has no result to verify")
+        if record["status"] == "failed":
+            why = f" ({record['error']['type']})" if record["error"] else ""
+            raise _Unverified(f"the run failed{why} and has no result to verify")
         notebook = self._notebook(files, found)
         found.changes += _changes(record, self._now, notebook)
         task = Task.of(notebook, notebook.check(record["parameters"]), self._now)
@@ -128,7 +127,7 @@ class Verifier:
 
     def _compare_page(self, page: str, record: Json, now: Json, found: Verdict) -> None:
         """Make the page of the run again, with the record that is on it."""
-        if found.other_inputs:
+        if {"code", "environment"} & set(found.other_inputs):
             found.notes.append(
                 "the page's record was compared, its text was not: other code or another "
                 "environment made it"
@@ -242,7 +241,7 @@ def _changes(record: Json, now: records.Environment, notebook: Notebook) -> Iter
         yield Difference("commit", "kzresearch", *(_commit(one) for one in git))
 
 
-def _commit(git: Json | None) -> str | None:
+def _commit(git: Json | None) -> str:
     if git is None:
-        return None
+        return "no git checkout"
     return git["commit"][:12] + ("" if git["clean"] else " with changes that are in no commit")

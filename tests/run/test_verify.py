@@ -414,6 +414,21 @@ def test_a_page_that_was_edited(page):
     assert ("32271", "32270") in differences(row).values()
 
 
+def test_a_page_of_other_software_is_compared_by_its_record(elsewhere, page):
+    with (elsewhere / "kzresearch" / "captions.py").open("a", encoding="utf-8") as file:
+        file.write("# another\n")
+    (row,) = there(elsewhere, page)
+    shutil.copy(ROOT / "kzresearch" / "captions.py", elsewhere / "kzresearch")
+    assert row["verdict"] == "identical"
+    assert len(row["compared"]) == 2
+    assert row["notes"] == [
+        (
+            "the page's record was compared, its text was not: other code or another environment "
+            "made it"
+        )
+    ]
+
+
 def test_a_page_without_a_record_and_a_page_of_another_version(page):
     text = page.read_text(encoding="utf-8")
     page.write_text(text.replace(records.SCHEMA, "kzresearch-record-9"), encoding="utf-8")
@@ -461,7 +476,7 @@ def test_changed_data_are_named_and_what_they_change(elsewhere, ran, report, mon
         assert data["place"] == "form_1m/2021-02.parquet"
         assert data["recorded"] == records.environment().data["form_1m/2021-02.parquet"][:12]
     assert same["verdict"] == "identical"
-    assert "the page's record was compared, its text was not: " in same["notes"][0]
+    assert same["compared"][-1] == "the page"
 
 
 def test_missing_data_are_named(elsewhere, report):
@@ -492,7 +507,7 @@ def test_changed_code_and_another_version_are_named(elsewhere, record, tmp_path)
     assert [line for line in lines if line.endswith(f", recorded with {package}")]
     assert "  environment: x 1.0, recorded with nothing" in lines
     if git := content(record)["software"]["git"]:
-        commit = f"  commit: kzresearch nothing, recorded with {git['commit'][:12]}"
+        commit = f"  commit: kzresearch no git checkout, recorded with {git['commit'][:12]}"
         assert [line for line in lines if line.startswith(commit)]
 
 
