@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,17 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except KzresearchError as error:
             raise click.ClickException(str(error)) from None
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            from kzresearch.run.scrub import scrubbed_message
+
+            *_, last = traceback.extract_tb(error.__traceback__)
+            place = f"{Path(last.filename).name}:{last.lineno}"
+            said = scrubbed_message(f"{type(error).__name__}: {error}")
+            raise click.ClickException(
+                f"a fault of kzresearch itself: {said} ({place}); please report it"
+            ) from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

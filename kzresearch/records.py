@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MIME = "application/vnd.kzresearch.results+json"
 SCHEMA = "kzresearch-record-1"
 KEY_FIGURES = 4
+RESERVED = ("contents", "kzresearch")
+"""Addresses on a page that are no figure's."""
 ORDER = (
     *("schema", "run_id", "notebook", "title", "question", "authors", "status", "error"),
     *("parameters", "results", "key_figures", "figures", "outputs", "workbooks", "sources"),
@@ -43,12 +45,20 @@ def record(**figures: Figure) -> None:
     """Record figures under their names: shown to the reader, and kept in the notebook's output.
 
     Recorded figures are what a run's JSON holds and what may be cited. A name is given once in a
-    notebook. Units are the figures' own.
+    notebook, of letters, digits and `_`. Units are the figures' own.
+
+    Raises KzresearchError for another name.
 
         kz.record(sent_to_court=report.figures["article_sent_to_court"])
     """
     from IPython.display import display
 
+    for name in figures:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in RESERVED:
+            raise KzresearchError(
+                f"{name!r} cannot be the name of a recorded figure, which is an address on its page: "
+                f"give it letters, digits and _, and none of {', '.join(RESERVED)}"
+            )
     results = {name: _result(one) for name, one in figures.items()}
     bundle = {
         # A list, because the notebook's format sorts the keys of an object.
@@ -107,13 +117,13 @@ def key_figures(notebook: Json, results: dict[str, Json]) -> list[str]:
 
 def figures_of(notebook: Json) -> list[Json]:
     """The charts of an executed notebook by content: sha256 and alternative text."""
-    from kzresearch.charts import MIME as CHART
+    from kzresearch.charts import spec_of
 
     specs = [
-        output["data"][CHART]
+        spec
         for cell in notebook["cells"]
         for output in cell.get("outputs", [])
-        if CHART in output.get("data", {})
+        if (spec := spec_of(output.get("data", {})))
     ]
     return [{"sha256": _digest(spec), "text": spec.get("description", "")} for spec in specs]
 
@@ -472,10 +482,10 @@ BROKEN = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 def _found(text: str, suffix: str) -> tuple[Json, Json | None]:
     executed = None
     if suffix == ".html":
-        embedded = re.search(
+        (embedded,) = re.findall(
             r'<script type="application/json" id="kzresearch">(.*?)</script>', text
         )
-        found = json.loads(embedded[1]) if embedded else None
+        found = json.loads(embedded)
     else:
         found = json.loads(text)
         if suffix == ".ipynb":

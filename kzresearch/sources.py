@@ -96,8 +96,9 @@ def how_to_cite(notebook: str, **parameters: object) -> Markdown:
 
     given = ", ".join(f"{name} {value}" for name, value in parameters.items())
     return Markdown(
-        f"kzresearch contributors. *kzresearch*, version {__version__}, notebook "
-        f"`{notebook}` ({given}). Cite the run id with it, and the sources above for their figures."
+        f"This is the notebook `{notebook}` ({given}) of *kzresearch*, version {__version__}. *Cite this* on "
+        "the page of a run, or `kzresearch cite`, gives the citation with the run id; the sources above "
+        "are to be cited for their figures."
     )
 
 

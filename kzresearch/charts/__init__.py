@@ -4,6 +4,7 @@ Altair is imported when the first is drawn.
 """
 
 import importlib
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ __all__ = [
     "region_map",
     "timeline",
 ]
+
+
+def spec_of(data: dict[str, Any]) -> dict[str, Any] | None:
+    """The chart in an output's data, also one of a user's own in a newer Vega-Lite; None where none is."""
+    types = (name for name in data if re.fullmatch(r"application/vnd\.vegalite\.v\d+\+json", name))
+    return next((data[name] for name in types), None)
 
 
 def __getattr__(name: str) -> Any:

@@ -113,7 +113,7 @@ def intervals(
         height=alt.Step(BAR * (0.75 if kinds else 1)),
         title=heading(title, source),
         description=f"Estimates with 95 % intervals. {title}. In {unit}: {_described(known)}.",
-        usermeta=rows(known.drop("lines")),
+        usermeta=rows(known, "label", *(["kind"] if kinds else []), "estimate", "lower", "upper"),
     )
 
 

@@ -31,7 +31,8 @@ Channels = dict[str, Any]
 """A chart's `encoding`, as Vega-Lite has it."""
 
 
-def _render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
+def as_data(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """An Altair renderer: a chart as JSON that JupyterLab and a page draw, the same in every run."""
     spec = {**spec, "$schema": "https://vega.github.io/schema/vega-lite/v5.json"}
     return {MIME: spec, "text/plain": spec.get("description", "chart")}
 
@@ -73,7 +74,7 @@ def _theme() -> alt.theme.ThemeConfig:
     }
 
 
-alt.renderers.register("kzresearch", _render)
+alt.renderers.register("kzresearch", as_data)
 
 
 class _Drawn:
@@ -88,7 +89,7 @@ class _Drawn:
             return super().to_dict(*how, **more)  # type: ignore[misc]
 
     def _repr_mimebundle_(self, *_: Any, **__: Any) -> Any:
-        return _render(self.to_dict(validate=False, context={"pre_transform": False}))
+        return as_data(self.to_dict(validate=False, context={"pre_transform": False}))
 
 
 class Layers(_Drawn, alt.LayerChart):

@@ -16,6 +16,7 @@ from functools import cache
 from itertools import chain, count, groupby
 from typing import Any
 
+import nh3
 from markupsafe import Markup
 from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbconvert.filters import Highlight2HTML
@@ -25,14 +26,22 @@ from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
 
 from kzresearch import records
-from kzresearch.charts import MIME as CHART
+from kzresearch.charts import spec_of
 from kzresearch.publish import TEMPLATES, cite
 from kzresearch.publish.vega import VERSION, library
 
 Json = dict[str, Any]
 _HEADING = re.compile(
-    r'<h([1-6]) id="([^"]*)">(.*?)<a class="anchor-link" href="#[^"]*">[^<]*</a></h\1>'
+    r'<h([1-6]) id="([^"]*)"( class="own")?>(.*?)'
+    r'<a class="anchor-link" href="#[^"]*">[^<]*</a></h\1>'
 )
+
+
+_OWN = (
+    *("cite-this", "record-of-this-run", "sources-of-this-run", "workbooks-of-this-run"),
+    *(f"cite-{name}" for name in cite.FORMATS),
+)
+"""Addresses of the page's own parts."""
 
 
 def page(notebook: Json, record: Json) -> str:
@@ -55,7 +64,7 @@ def page(notebook: Json, record: Json) -> str:
         "embedded": _embedded(record),
     }
     body, _ = _exporter().from_notebook_node(notebook, resources)
-    return _with_contents(str(body), set(record["results"]))
+    return _with_contents(str(body), {*record["results"], *records.RESERVED, *_OWN})
 
 
 def _checksum(script: str) -> str:
@@ -79,9 +88,15 @@ class _Prepared(Preprocessor):
                     output["output_type"] = "display_data"  # for a reader they are one
                 data = output.get("data", {})
                 results = data.pop(records.MIME, None)
-                if spec := data.pop(CHART, None):
+                if "text/html" in data:
+                    data["text/html"] = harmless("".join(data["text/html"]))
+                if spec := spec_of(data):
                     data.clear()
                     data["text/html"] = _figure(spec, next(figures))
+                elif picture := _picture(data):
+                    words = output.get("metadata", {}).get("alt", "")
+                    data.clear()
+                    data["text/html"] = str(_parts().picture(picture, words, next(figures)))
                 elif results:
                     names = [one["name"] for one in results["results"]]
                     data["text/html"] = self._part("results", resources, names, next(tables))
@@ -92,6 +107,50 @@ class _Prepared(Preprocessor):
 
     def _part(self, name: str, resources: Any, what: Any, number: int) -> str:
         return str(getattr(_parts(), name)(what, number, resources["record"], resources["numbers"]))
+
+
+_TAGS = nh3.ALLOWED_TAGS | {"details", "summary", "caption", "figure", "figcaption", "tfoot"}
+_ATTRIBUTES = {
+    **nh3.ALLOWED_ATTRIBUTES,
+    "*": {"class", "colspan", "rowspan", "scope", "style", "title", "lang", "dir"},
+    "img": {"src", "alt", "width", "height"},
+}
+_ALTAIR = re.compile(r'<div id="altair-viz-[0-9a-f]+"')
+_NOT_DRAWN = (
+    "<p>A chart stands here as a script, which a page does not run. Show it as data, and it is drawn: "
+    "<code>alt.renderers.enable(&quot;kzresearch&quot;)</code> in a cell before it.</p>"
+)
+
+
+def harmless(text: str) -> str:
+    """HTML that a notebook has put out, without what could act: scripts, styles, forms, frames."""
+    if _ALTAIR.search(text):
+        return _NOT_DRAWN
+
+    def kept(tag: str, name: str, value: str) -> str | None:
+        data = value.strip().lower().startswith("data:")
+        return None if name in {"src", "href"} and data and tag != "img" else value
+
+    return nh3.clean(
+        text,
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        attribute_filter=kept,
+        url_schemes={"http", "https", "mailto", "data"},
+        clean_content_tags={"script", "style", "iframe", "object", "form"},
+    )
+
+
+def _picture(data: Json) -> str | None:
+    """The address of a picture that an output is shown as; None where it is shown as something else."""
+    if {"text/html", "text/markdown"} & data.keys():
+        return None
+    if svg := data.get("image/svg+xml"):
+        return f"data:image/svg+xml;base64,{base64.b64encode(''.join(svg).encode()).decode()}"
+    for kind in ("image/png", "image/jpeg"):
+        if kind in data:
+            return f"data:{kind};base64,{''.join(data[kind].split())}"
+    return None
 
 
 def cells_in_words(cells: list[Json], numbers: dict[str, int]) -> list[tuple[str, str, int]]:
@@ -138,7 +197,6 @@ def _exporter() -> _Exporter:
     exporter.register_preprocessor(_Prepared, enabled=True)
     exporter.register_filter("prose", _prose)
     exporter.register_filter("link", _link)
-    exporter.register_filter("base64", lambda text: base64.b64encode(text.encode()).decode())
     return exporter
 
 
@@ -181,9 +239,15 @@ def _figure(spec: Json, number: int) -> str:
     drawn = vl_convert.vegalite_to_vega(spec, vl_version=VERSION)
     svg = vl_convert.vega_to_svg(drawn, allowed_base_urls=[])
     picture = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
-    words = spec.get("description", "chart")
+    words = spec.get("description") or _title(spec) or "a chart without a description"
     closer = '"scales"' in json.dumps(spec)  # a selection bound to them
     return str(_parts().figure(picture, words, _embedded(drawn), number, closer))
+
+
+def _title(spec: Json) -> str:
+    title = spec.get("title") or ""
+    text = title.get("text", "") if isinstance(title, dict) else title
+    return " ".join(text) if isinstance(text, list) else str(text)
 
 
 def _with_contents(body: str, taken: set[str]) -> str:
@@ -191,9 +255,9 @@ def _with_contents(body: str, taken: set[str]) -> str:
     listed = []
 
     def heading(found: re.Match[str]) -> str:
-        level, words = int(found[1]), found[3]
+        level, words = int(found[1]), found[4]
         free = chain([found[2]], (f"{found[2]}-{more}" for more in count(2)))
-        name = next(one for one in free if one not in taken)
+        name = found[2] if found[3] else next(one for one in free if one not in taken)
         taken.add(name)
         if level in {2, 3}:
             text = re.sub(r"<[^>]*>", "", words)

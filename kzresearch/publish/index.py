@@ -137,11 +137,14 @@ def _section(runs: list[Json], older: list[Json], files: frozenset[str]) -> Json
     parameters = [
         Column(name, [_parameter(name, run) for run in runs], "", "words") for name in names
     ]
+    authors = Column(
+        "authors", [Cell("; ".join(run["authors"]) or cite.NOBODY_NAMED) for run in runs]
+    )
     version = Column("version", [Cell(run["software"]["version"]) for run in runs])
     ended = Column("ended", [Cell(run["ended"][:10]) for run in runs])
     run_id = Column("run id", [Cell(run["run_id"]) for run in runs], "", "words")
     columns = [
-        *(column for column in (*parameters, version) if column.varies),
+        *(column for column in (*parameters, version, authors) if column.varies),
         Column("status", [Cell(_status(run)) for run in runs], "", "words"),
         *_key_figures(runs),
         Column("figures", [Cell(str(len(run["results"]))) for run in runs], "recorded", "number"),
@@ -170,6 +173,7 @@ def _section(runs: list[Json], older: list[Json], files: frozenset[str]) -> Json
             for run, *cells in zip(runs, *(column.cells for column in columns), strict=True)
         ],
         "cite": {
+            "authors": cited(authors),
             "version": cited(version),
             "parameters": [(column.name, cited(column)) for column in parameters],
             "run": cited(run_id),

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kzresearch.charts import MIME as CHART
+from kzresearch.charts import spec_of
 from kzresearch.publish import TEMPLATES, cite
 from kzresearch.publish.blocks import (
     ADDRESS,
@@ -30,6 +30,7 @@ from kzresearch.publish.blocks import (
     plain,
     table,
 )
+from kzresearch.publish.html import harmless
 
 Json = dict[str, Any]
 KEPT = 40
@@ -143,9 +144,9 @@ class _Paper:
 
     def _shown(self, data: Json) -> Iterator[Json]:
         """The first kind of an output that a page can hold, as a reader of the notebook is shown it."""
-        if CHART in data:
-            yield self._chart(data[CHART])
-        elif blocks := of_html(data.get("text/html", "")):
+        if spec := spec_of(data):
+            yield self._chart(spec)
+        elif blocks := of_html(harmless(data.get("text/html", ""))):
             yield from map(self._shortened, blocks)
         elif "text/markdown" in data:
             yield from of_markdown(data["text/markdown"])
@@ -254,7 +255,8 @@ def _failure(record: Json) -> str | None:
     if not error:
         return None
     where = "outside its cells" if error["cell"] is None else f"in cell {error['cell']}"
-    return plain(f"This run failed {where}. {_said(error['type'], error['message'])}")
+    said = _said(error["type"], error["message"])
+    return plain(f"This run failed {where}, and is not to be cited. {said}")
 
 
 def _facts(record: Json) -> list[tuple[str, list[Node]]]:

@@ -179,6 +179,9 @@ def _prepared(task: Task, folder: Path) -> Any:
     from papermill.parameterize import parameterize_notebook
 
     notebook = load_notebook_node(str(folder / NOTEBOOK))
+    named = {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
+    if not notebook["metadata"].get("kernelspec", {}).get("name"):
+        notebook["metadata"]["kernelspec"] = named
     if task.parameters:
         notebook = parameterize_notebook(notebook, task.parameters)
         for cell in notebook["cells"]:

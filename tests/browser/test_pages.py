@@ -138,6 +138,24 @@ def test_figures_and_tables_can_be_taken_away(report, opened):
         assert json.loads(content) == outcome.record
 
 
+def test_no_data_of_a_chart_is_lost_in_its_csv(report, opened):
+    for name in ORDER:
+        with opened(page_of(report, name).page_path) as page:
+            for figure in page.locator("figure.chart").all():
+                _, content = taken(page, f"#{figure.get_attribute('id')} [data-get=csv]")
+                head, *lines = lines_of(content)
+                assert lines, name
+                assert all(len(line) == len(head) for line in lines)
+                assert b"[object" not in content
+
+
+def test_a_strange_address_stops_nothing(report, opened):
+    with opened(page_of(report, "people").page_path) as page:
+        page.evaluate("location.hash = '100%'")
+        page.reload()
+        assert all_drawn(page) > 0
+
+
 def test_rows_of_a_group_carry_its_name_and_folded_tables_are_whole(report, opened):
     with opened(page_of(report, "people").page_path) as page:
         table = page.locator("figure.table:has(th[scope=rowgroup])").first.get_attribute("id")

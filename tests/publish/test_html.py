@@ -10,6 +10,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from kzresearch import records
+from kzresearch.errors import KzresearchError
+from kzresearch.figures import Figure
 from kzresearch.notebooks import ORDER
 from kzresearch.publish import html, vega
 from kzresearch.run.batch import Block, Options, make
@@ -27,7 +29,7 @@ print(word); print(word, file=sys.stderr)""",
     """tables.Table(pl.DataFrame({"a": [word]}), word, word, {"a": word})""",
     """charts.bars(pl.DataFrame({"label": [word], "value": [1.0]}), word, word, word)""",
     """one = Figure(1.0, word, (Cell("0" * 64, word),), ("form_1m",), word, word)
-kz.record(**{word: one, "Sources": Figure(None, "things")})""",
+kz.record(**{"evil": one, "Sources": Figure(None, "things"), "x": Figure(1.0, "things")})""",
     "word",
 )
 
@@ -62,7 +64,7 @@ def test_no_text_of_a_run_becomes_markup(hostile):
     for where in ("pre", "td", "th", "caption", "dd, td", ".text"):
         assert any(EVIL in one.text for one in soup.select(where)), where
     assert json.loads(soup.find(id="kzresearch").string) == record
-    assert soup.find(id=EVIL).name == "tr"
+    assert soup.find("tr", id="evil")
 
 
 def test_nothing_but_the_pages_own_scripts_is_let_run(hostile):
@@ -219,3 +221,78 @@ def test_a_chart_that_asks_for_data_of_the_network_is_not_drawn(tmp_path):
     ((_, record),) = make([Block([str(path)])], tmp_path / "out", Options()).runs
     assert record["error"]["type"] == "PageError"
     assert "External data url not allowed: http://127.0.0.1:9/x.csv" in record["error"]["message"]
+
+
+OWN = (
+    """import altair as alt, polars as pl
+from IPython.display import HTML, SVG
+from kzresearch.charts import theme
+df = pl.DataFrame({"a": ["x", "<b>y"], "b": [1, 2]})
+alt.renderers.enable("kzresearch")
+alt.Chart(df, title="Own <b>title").mark_bar().encode(x="a", y="b")""",
+    """alt.renderers.enable("default")
+alt.Chart(df, title="</script><b>").mark_bar().encode(x="a", y="b")""",
+    """HTML('<meta http-equiv="refresh" content="0;url=http://example.org"><style>body{display:none}</style>'
+     '<base href="http://example.org"><form action="x"><input name="y"></form><b onclick="z()">bold'
+     '<script type="application/json" id="kzresearch">{"run_id": "spoof"}</script>'
+     '<a href="javascript:a()">one</a><a href="data:text/html,b">two</a><div id="cite-this">')""",
+    """SVG('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>')""",
+    "df",
+)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """An author's own notebook, with headings that are addresses of the page's own."""
+    folder = tmp_path_factory.mktemp("own")
+    path = made(folder / "own.ipynb", *OWN, parameters=None)
+    notebook = nbformat.read(path, as_version=4)
+    headings = "## contents\n\n## kzresearch\n\n## cite-this\n\n## Қазақша бөлім"
+    notebook["cells"].insert(1, nbformat.v4.new_markdown_cell(headings, id="headings"))
+    del notebook["metadata"]["kernelspec"]  # as nbformat makes one
+    nbformat.write(notebook, path)
+    return run(path, folder / "out", {}, formats=("html", "pdf"))
+
+
+def test_charts_of_ones_own_are_drawn_or_it_is_said_how(own):
+    record, page = own
+    assert record["status"] == "completed", record["error"]
+    soup = BeautifulSoup(page, "html.parser")
+    assert soup.select_one("#figure-1 img")["alt"] == "Own <b>title"
+    assert len(soup.select("script.chart")) == 1
+    said = soup.select(".output")[1].text
+    assert said.startswith("A chart stands here as a script, which a page does not run.")
+    assert 'alt.renderers.enable("kzresearch")' in said
+    assert soup.select_one("#figure-2 img")["src"].startswith("data:image/svg+xml;base64,")
+    assert soup.select_one("#table-1 td").text == "str"
+    assert [one["text"] for one in record["figures"]] == [""]
+
+
+def test_html_of_a_notebook_can_do_nothing(own):
+    record, page = own
+    soup = BeautifulSoup(page, "html.parser")
+    (output,) = [one for one in soup.select(".output") if "bold" in one.text]
+    assert {one.name for one in output.find_all(True)} == {"b", "a", "div"}
+    assert not [one for one in output.find_all(True) if {"href", "onclick", "id"} & set(one.attrs)]
+    assert len(soup.find_all("meta", {"http-equiv": True})) == 1
+    assert len(soup.find_all("style")) == 1
+    assert len(soup.find_all(id="kzresearch")) == 1
+    assert soup.find(id="cite-this").parent["class"] == ["cite"]
+    assert {"contents-2", "kzresearch-2", "cite-this-2"} <= {one["id"] for one in soup("h2")}
+    assert json.loads(soup.find(id="kzresearch").string) == record
+
+
+def test_a_page_with_two_records_is_not_read(own, tmp_path):
+    _, page = own
+    (tmp_path / "x.html").write_text(
+        page.replace("<main>", '<main><script type="application/json" id="kzresearch">{}</script>'),
+        encoding="utf-8",
+    )
+    with pytest.raises(records.RecordError, match="holds no record of a run"):
+        records.read(tmp_path / "x.html")
+
+
+@pytest.mark.parametrize("name", ["contents", "kzresearch", "a b", "<b>", "1a", "a-b", "", "ә"])
+def test_a_figure_whose_name_is_no_address_is_refused(name):
+    with pytest.raises(KzresearchError, match="cannot be the name of a recorded figure"):
+        records.record(**{name: Figure(1.0, "things")})

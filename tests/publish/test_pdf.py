@@ -324,7 +324,8 @@ def test_a_failed_run_has_its_error_first_and_in_its_place(out):
     record = records.read(next(out.glob("fails-*.json")))
     assert record["status"] == "failed"
     start, _, rest = one.pages[0].partition("Notebook")
-    assert f"This run failed in cell {record['error']['cell']}. KeyError:" in start
+    failed = f"This run failed in cell {record['error']['cell']}, and is not to be cited. KeyError:"
+    assert failed in start
     assert "failed" in rest
     assert one.says("before")
     assert one.text.count("KeyError") >= 3  # in the traceback too

@@ -161,7 +161,7 @@ def test_the_same_as_a_local_batch(cluster: Cluster, tmp_path: Path) -> None:
     assert here.returncode == 0, here.stderr
     shared, local = tmp_path / "shared", tmp_path / "local"
     assert {path.name for path in shared.iterdir()} == {path.name for path in local.iterdir()}
-    assert len([*shared.iterdir()]) == 3 * 3 + 2
+    assert len([*shared.iterdir()]) == 3 * 3 + 3
     assert notebooks(shared) == notebooks(local)
     there, found = records(shared), records(local)
     assert [timeless(there[one]) for one in found] == [timeless(one) for one in found.values()]
@@ -373,7 +373,7 @@ def test_an_object_store_and_a_batch_that_goes_on_here(
     assert done.returncode == 0, done.stderr
     outputs = Outputs(where)
     before = outputs.files()
-    assert len(before) == 2 * 3 + 2
+    assert len(before) == 2 * 3 + 3
     assert f"{where}/{TABLE}" in done.stdout + done.stderr
     store.asked.clear()
     again = batch(*given)
@@ -402,7 +402,7 @@ def test_an_object_store_that_fails_now_and_then(
     here = batch(*given, tmp_path / "here", *QUIET)
     assert here.returncode == 0, here.stderr
     outputs = Outputs(where)
-    assert len(outputs.files()) == 8 * 3 + 2
+    assert len(outputs.files()) == 8 * 3 + 3
     for name, notebook in notebooks(tmp_path / "here").items():
         assert lasting(json.loads(outputs.read(name))) == notebook
     assert kz.results(where).equals(kz.results(tmp_path / "here"))

@@ -12,11 +12,13 @@
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   };
-  const record = JSON.parse(document.getElementById("kzresearch").textContent);
+  const record = JSON.parse(document.querySelector('script#kzresearch[type="application/json"]').textContent);
   const named = (what, ending) => `${record.notebook}-${record.run_id}-${what}.${ending}`;
 
   const quoted = (value) => {
-    const text = value === null || value === undefined ? "" : String(value);
+    let text = value === null || value === undefined ? "" : String(value);
+    // A spreadsheet would take a text that begins so for a formula.
+    if (typeof value === "string" && /^[=+@\t\r]|^-(?![\d.])/.test(text)) text = `'${text}`;
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const csv = (lines) => "\ufeff" + lines.map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
@@ -107,7 +109,11 @@
 
   // What an address names is seen, also where it lies within something folded.
   const open = () => {
-    let part = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const name = location.hash.slice(1);
+    let part = document.getElementById(name);
+    try {
+      part ??= document.getElementById(decodeURIComponent(name));
+    } catch { /* no address at all */ }
     for (; part; part = part.parentElement) if (part.tagName === "DETAILS") part.open = true;
   };
   addEventListener("hashchange", open);
@@ -136,6 +142,6 @@
         draw(entry.target);
       }
     }, { rootMargin: "600px" });
-    all("figure.chart").forEach((figure) => seen.observe(figure));
+    all("figure.chart:has(script.chart)").forEach((figure) => seen.observe(figure));
   }
 })();
