@@ -408,7 +408,7 @@ def test_command_reads_notebook_record_and_page_and_gives_each_format(report, tm
     [
         (None, "cannot read {}: no such file or directory"),
         ("{}", "{} holds no record of a run: name an executed notebook, its page or its record"),
-        ('{"run_id": 1}', "the record in {} is not as this project writes it: "),
+        ('{"run_id": 1}', "the record in {} is of the kind None, and kzresearch "),
     ],
 )
 def test_a_file_that_is_no_record_ends_with_a_sentence(tmp_path, content, message):
