@@ -356,9 +356,17 @@ def in_order(executed: Json) -> Json:
     return {name: record[name] for name in ORDER}
 
 
+_PERIOD = re.compile(r"form_1m/([0-9]{4}-[0-9]{2})\.parquet")
+
+
 def data_version(record: Json) -> str:
-    """Twelve hex digits that tell the data of a run from other versions of it."""
-    return _digest(record["data"])[:12]
+    """The newest period of Form 1-M that a run could read, and a checksum of all its tables.
+
+    As in `2022-12+0a1b2c3d4e5f`; the checksum alone where it had no table of the form.
+    """
+    found = (_PERIOD.fullmatch(name) for name in record["data"])
+    periods = sorted(one[1] for one in found if one)
+    return "+".join([*periods[-1:], _digest(record["data"])[:12]])
 
 
 def collection_id(records: Iterable[Json]) -> str:

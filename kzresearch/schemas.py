@@ -425,15 +425,12 @@ class Results(dy.Schema):
         nullable=False, primary_key=True, regex=r"^[0-9a-f]{12}$", metadata=_is("id of the run")
     )
     notebook = dy.String(nullable=False, primary_key=True, metadata=_is("name of the notebook"))
-    parameters = dy.String(nullable=False, metadata=_is("all its parameters, as JSON"))
     name = dy.String(nullable=False, primary_key=True, metadata=_is("the figure's name in the run"))
     value = dy.Float64(nullable=True, metadata=_is("the figure; null where no source reports it"))
     text = dy.String(nullable=False, metadata=_is("what a reader is shown"))
     unit = dy.String(nullable=False, metadata=_is("unit of the value"))
-    cells = dy.String(
-        nullable=False,
-        metadata=_is("JSON list of the workbooks (by sha256) and cells that it was computed from"),
-    )
-    sources = dy.String(nullable=False, metadata=_is("JSON list of ids in data/sources.toml"))
     formula = dy.String(nullable=True, metadata=_is("how it was computed, in words"))
     note = dy.String(nullable=True, metadata=_is("a doubt or a trap, in words"))
+    sources = dy.String(
+        nullable=True, metadata=_is("ids in data/sources.toml, parted by semicolons")
+    )

@@ -6,9 +6,8 @@ the forms that others read: RO-Crate, Frictionless Data Package, Citation File F
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,22 +17,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kzresearch import records, schemas, sources
+from kzresearch import records, sources
 from kzresearch.errors import OutputError
 from kzresearch.notebooks import bare
+from kzresearch.publish import cite
 from kzresearch.publish.archive import CRATE, Contents, is_bundle, zip_folder
 from kzresearch.publish.crate import (
     KEYWORDS,
-    NOBODY_NAMED,
     About,
     Run,
     crate_metadata,
-    names_of,
 )
 from kzresearch.publish.datapackage import (
     TERMS,
-    Table,
-    add_table,
+    add_results,
     add_tables,
     origin,
 )
@@ -42,12 +39,17 @@ from kzresearch.publish.index import index_page
 from kzresearch.publish.wheel import licence, wheel_name, write_wheel
 from kzresearch.records import RecordError
 from kzresearch.resources import data_dir, lock_file
+from kzresearch.run.batch import as_they_end, record_file
 from kzresearch.run.outputs import Outputs
-from kzresearch.run.results import INDEX, newest
+from kzresearch.run.pool import PageError, Pool
+from kzresearch.run.results import INDEX, LINES, TABLE, newest, table
+from kzresearch.run.single import STOCK
 
 Json = dict[str, Any]
 _FILE = re.compile(r"(.+-[0-9a-f]{12})\.(ipynb|json|html|pdf)")
 _DOI = re.compile(r"10\.[0-9]{4,9}/[A-Za-z0-9._;()/:-]+")
+MADE = {"html", "pdf"}
+"""The endings of what is made of an executed notebook."""
 SUBJECT = "How torture cases are handled in Kazakhstan"
 PREVIEW = "ro-crate-preview.html"
 _LISTED = 5
@@ -94,6 +96,11 @@ def bundle(
     when = max(datetime.fromisoformat(one.record["ended"]) for one in found)
     with _whole(target, when, archive=archive) as folder:
         about = _fill(folder, found, outputs, when, doi)
+    if about.made_again:
+        say(
+            f"made again: {_some(about.made_again)}, since other versions of packages than are "
+            "installed made what lies there, and now it comes out otherwise"
+        )
     say(about.description)
 
 
@@ -135,7 +142,7 @@ def _runs(outputs: Outputs) -> tuple[list[Found], int]:
     found = [_read(outputs, stem, tuple(of), shared) for stem, of in endings.items()]
     by_id = {id(one.record): one for one in found}
     latest, older = newest(one.record for one in found)
-    return sorted((by_id[id(one)] for one in latest), key=_order), len(older)
+    return [by_id[id(one)] for one in sorted(latest, key=cite.order)], len(older)
 
 
 def _read(outputs: Outputs, stem: str, endings: tuple[str, ...], shared: dict[str, Json]) -> Found:
@@ -166,10 +173,6 @@ def _content(outputs: Outputs, name: str) -> bytes:
         raise OutputError(
             f"{outputs.link(name)} was taken away while it was read; nothing was written: start again"
         ) from None
-
-
-def _order(found: Found) -> tuple[str, str]:
-    return found.record["notebook"], json.dumps(found.record["parameters"], sort_keys=True)
 
 
 def _check_made_here(found: list[Found], outputs: Outputs) -> None:
@@ -243,7 +246,7 @@ def _fill(
 ) -> About:
     """Make the bundle in an empty folder."""
     contents = Contents(folder)
-    runs = _add_runs(contents, found, outputs)
+    runs, made_again = _add_runs(contents, found, outputs)
     resources = [*add_tables(contents, records.environment().data), _add_results(contents, runs)]
     wheel = f"software/{wheel_name()}"
     work = folder.with_name("wheel")
@@ -257,13 +260,18 @@ def _fill(
         name = f"data/{path.name}" if path.parent == data_dir() else path.name
         contents.write(name, path.read_bytes(), what)
     contents.write("LICENSE", licence(), "The licence of the code")
-    about = _about(runs, resources, when, doi)
+    about = _about(runs, resources, when, doi, made_again)
     _describe(contents, about, runs, resources, wheel)
     return about
 
 
-def _add_runs(contents: Contents, found: list[Found], outputs: Outputs) -> list[Run]:
-    """Put the files of the runs, their notebooks and their index into the bundle."""
+def _add_runs(
+    contents: Contents, found: list[Found], outputs: Outputs
+) -> tuple[list[Run], tuple[str, ...]]:
+    """Put the files of the runs, their notebooks and their index into the bundle.
+
+    Returns the runs, and the names of the pages and PDFs that are not as they were left.
+    """
     runs: list[Run] = []
     sources_of: dict[tuple[str, str], str] = {}
     for one in found:
@@ -277,27 +285,66 @@ def _add_runs(contents: Contents, found: list[Found], outputs: Outputs) -> list[
             stem = f"{key[0]}-{key[1][:12]}" if taken else key[0]
             sources_of[key] = f"notebooks/{stem}.ipynb"
             contents.write(sources_of[key], notebook, f"The notebook: {one.record['title']}")
-        run = Run(one.record, files, sources_of[key])
-        for name, ending in zip(files, one.endings, strict=True):
+        runs.append(Run(one.record, files, sources_of[key]))
+    made_again = _pages_made_again(contents, found, outputs)
+    for one, run in zip(found, runs, strict=True):
+        for name, ending in zip(run.files, one.endings, strict=True):
             contents.add(name, f"{KINDS[ending]} of {run.label}")
-        runs.append(run)
     names = {Path(name).name for run in runs for name in run.files}
-    page = index_page([run.record for run in runs], names)
+    page = index_page([run.record for run in runs], {*names, LINES, TABLE}, downloads="../")
     contents.write(f"runs/{INDEX}", page, "Index of the runs, to filter and to sort")
-    return runs
+    return runs, made_again
+
+
+def _pages_made_again(contents: Contents, found: list[Found], outputs: Outputs) -> tuple[str, ...]:
+    """Make each page and PDF again of its executed notebook; the names of those put in anew.
+
+    One that differs is put in anew where other versions of packages made the one that lies there.
+    Raises OutputError where the same did, and where one cannot be made.
+    """
+    now = records.environment().versions
+    pages = [(one, ending) for one in found for ending in one.endings if ending in MADE]
+
+    def other(page: tuple[Found, str]) -> str | None:
+        (one, ending), name = page, f"{page[0].stem}.{page[1]}"
+        there = contents.path(f"runs/{name}")
+        try:
+            made = pool.page(there.with_suffix(".ipynb").read_bytes(), ending)
+        except PageError as error:
+            raise OutputError(
+                f"{outputs.link(name)} cannot be compared with what its notebook makes: {error}; "
+                "take it away and start again, to bundle the run without it"
+            ) from None
+        if there.read_bytes() == made:
+            return None
+        if one.record["versions"] == now:
+            raise OutputError(
+                f"{outputs.link(name)} is not what its notebook makes: it was changed since, or is "
+                "of another run; take it away, and run the command that made it again, with "
+                f"--formats {ending}"
+            )
+        there.write_bytes(made)
+        return name
+
+    if not pages:
+        return ()
+    # The engine that runs nothing starts no process for it.
+    with Pool(os.cpu_count() or 1, STOCK) as pool:
+        return tuple(sorted(filter(None, as_they_end(pages, other, pool))))
 
 
 def _checked_source(contents: Contents, one: Found, outputs: Outputs) -> str:
     """The notebook of a run as it was before; RecordError where the run's files do not agree."""
     import nbformat
 
-    record = _record(contents, one.stem)
+    left = contents.path(f"runs/{one.stem}.json").read_bytes()
+    record = json.loads(left)
     try:
         content = contents.path(f"runs/{one.stem}.ipynb").read_bytes()
         executed = nbformat.v4.reads(content.decode())
         source = bare(executed)
         checks = {
-            "record": executed["metadata"]["kzresearch"] == record,
+            "record": executed["metadata"]["kzresearch"] == record and record_file(record) == left,
             "cells": records.environment().code(source) == record["code"],
         }
         if record["status"] == "completed":
@@ -321,58 +368,47 @@ def _record(contents: Contents, stem: str) -> Json:
 
 def _add_results(contents: Contents, runs: list[Run]) -> Json:
     """Put the figures of all completed runs into one table; its resource."""
-    columns = schemas.Results.column_names()
-    used: dict[str, None] = {}
-    with contents.path("results.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        for run in runs:
-            if run.record["status"] == "completed":
-                used |= dict.fromkeys(source["id"] for source in run.record["sources"])
-                writer.writerows(_rows(contents, run))
-    return add_table(contents, "results.csv", Table(schemas.Results), [*used])
+    completed = [run.record for run in runs if run.record["status"] == "completed"]
+    used = dict.fromkeys(source["id"] for record in completed for source in record["sources"])
+
+    def whole(record: Json) -> Json:
+        return _record(contents, f"{record['notebook']}-{record['run_id']}")
+
+    return add_results(contents, table(completed, whole), [*used])
 
 
-def _rows(contents: Contents, run: Run) -> Iterator[Json]:
-    """The figures of a run, which are not kept in memory, as lines of the table."""
-    record = _record(contents, f"{run.record['notebook']}-{run.record['run_id']}")
-
-    def text(value: object) -> str:
-        return json.dumps(value, ensure_ascii=False)
-
-    of = {"run_id": record["run_id"], "notebook": record["notebook"]}
-    for figure, one in record["results"].items():
-        listed = {what: text(one[what]) for what in ("cells", "sources")}
-        yield {**of, "parameters": text(record["parameters"]), "name": figure, **one, **listed}
-
-
-def _about(runs: list[Run], resources: list[Json], when: datetime, doi: str | None) -> About:
+def _about(
+    runs: list[Run],
+    resources: list[Json],
+    when: datetime,
+    doi: str | None,
+    made_again: tuple[str, ...],
+) -> About:
     count = len({run.record["notebook"] for run in runs})
     failed = sum(run.record["status"] == "failed" for run in runs)
     newest_run = max(runs, key=lambda run: run.record["ended"]).record
     subject = newest_run["title"] if count == 1 else SUBJECT
     several = f"{_runs_in_words(len(runs))} of {count} notebook{'s' * (count != 1)}"
-    version = data_version(runs[0].record["data"])
+    version = records.data_version(runs[0].record)
+    made = [run.record for run in runs]
+    # What is cited are the completed ones.
+    cited = [record for record in made if record["status"] == "completed"] or made
+    collection = records.collection_id(cited)
     figures = sum(len(run.record["results"]) for run in runs if not run.record["error"])
     used = [one["citation"] for resource in resources for one in resource.get("sources", [])]
     return About(
         title=f"{subject}: {several}",
         description=f"{several} of kzresearch"
         + (f", {failed} of them failed" if failed else "")
-        + f", with {figures:,} recorded figures, on the tables of version {version}",
+        + f", with {figures:,} recorded figures, on the tables of version {version}; collection {collection}",
         version=version,
         ended=when.isoformat(),
-        authors=names_of(run.record["authors"] for run in runs),
+        collection=collection,
+        authors=tuple(cite.authors(cited)),
         sources=tuple(b["id"] for b in sources.read_sources() if b["citation"] in used),
         doi=doi,
+        made_again=made_again,
     )
-
-
-def data_version(data: dict[str, str]) -> str:
-    """The newest period of Form 1-M and a checksum of all tables: `2022-12+0a1b2c3d4e5f`."""
-    periods = [Path(name).stem for name in data if name.startswith("form_1m/")]
-    text = json.dumps(data, sort_keys=True)
-    return "+".join([*sorted(periods)[-1:], hashlib.sha256(text.encode()).hexdigest()[:12]])
 
 
 def _describe(
@@ -399,16 +435,14 @@ def _package(about: About, resources: list[Json]) -> Json:
     """The descriptor of the data package."""
     return {
         "profile": "tabular-data-package",
-        "name": f"kzresearch-{about.version.rpartition('+')[2]}",
+        "name": about.name,
         **({"id": about.address} if about.doi else {}),
         "title": about.title,
         "description": about.description,
         "version": about.version,
         "created": about.ended,
         "keywords": KEYWORDS,
-        "contributors": [
-            {"title": name, "role": "author"} for name in about.authors or (NOBODY_NAMED,)
-        ],
+        "contributors": [{"title": name, "role": "author"} for name in about.names],
         **origin(about.sources),
         "licenses": [{"title": "Each table has terms of its own", "path": TERMS}],
         "resources": resources,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 from urllib.parse import quote
@@ -55,6 +55,7 @@ def collection(records: Sequence[Json]) -> dict[str, str]:
 
     Raises RecordError where one of them failed, or there is none.
     """
+    records = sorted(records, key=order)
     runs = [_run(record) for record in records]
     if not runs:
         raise RecordError("there is no completed run to cite")
@@ -68,7 +69,7 @@ def collection(records: Sequence[Json]) -> dict[str, str]:
         "title": "How torture cases are handled in Kazakhstan",
         "part": f"({len(runs)} run{'s' if len(runs) > 1 else ''} of {names}; collection "
         f"{collection_id(records)})",
-        "author": list({json.dumps(name): name for one in runs for name in one["author"]}.values()),
+        "author": authors(records),
         "note": ", ".join([*notes, *commits, f"data {' and '.join(data)}", _day(newest)]),
     }
     return _formats(item, records)
@@ -130,12 +131,31 @@ def _run(record: Json) -> Json:
         "type": "software",
         "title": plain(record["title"]) or plain(record["notebook"]),
         "part": f"({given}{'; ' if given else ''}run {record['run_id']})",
-        "author": [_author(name) for name in record["authors"] or [NOBODY_NAMED]],
+        "author": authors([record]),
         "issued": issued,
         "container-title": "kzresearch",
         "version": plain(software["version"]),
         "note": ", ".join(filter(None, [*made_by, _commit(record), day])),
     }
+
+
+def order(record: Json) -> tuple[str, str]:
+    """By which runs are in the same order wherever they are cited."""
+    return record["notebook"], json.dumps(record["parameters"], sort_keys=True)
+
+
+def authors(records: Iterable[Json]) -> list[Json]:
+    """The authors of runs as names of CSL-JSON, each once.
+
+    Of a run that names nobody, and of no other, the authors are `NOBODY_NAMED`.
+    """
+    named = [_author(name) for one in records for name in one["authors"] or [NOBODY_NAMED]]
+    return [name for place, name in enumerate(named) if name not in named[:place]]
+
+
+def name_of(author: Json) -> str:
+    """A name of CSL-JSON in a line: `Family, Given`, or as it stands."""
+    return author.get("literal") or f"{author['family']}, {author['given']}"
 
 
 def _author(name: str) -> Json:
@@ -202,9 +222,7 @@ def _give_keys(items: list[Json]) -> None:
 
 
 def _names(item: Json) -> list[str]:
-    return [
-        one.get("literal") or f"{one['family']}, {one['given']}" for one in item.get("author", ())
-    ]
+    return [name_of(one) for one in item.get("author", ())]
 
 
 def _title(item: Json) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,10 @@ from urllib.parse import quote
 
 from kzresearch import sources
 from kzresearch.publish.archive import CHECKSUMS, Contents
+from kzresearch.publish.cite import NOBODY_NAMED, name_of
 from kzresearch.publish.datapackage import TERMS, licence_address
 from kzresearch.publish.wheel import NAME, installed
+from kzresearch.records import plain
 
 if TYPE_CHECKING:
     from rocrate.model.entity import Entity
@@ -64,11 +66,25 @@ class About:
     """Of the data."""
     ended: str
     """When its newest run ended, in ISO 8601."""
-    authors: tuple[str, ...]
-    """Who is named as an author of a run; nobody's name is made up where none is."""
+    collection: str
+    """The id of its runs together, as their citation has it."""
+    authors: tuple[Json, ...]
+    """Who its citation names, as names of CSL-JSON."""
     sources: tuple[str, ...]
     """Ids of the sources of all tables."""
     doi: str | None = None
+    made_again: tuple[str, ...] = ()
+    """Pages and PDFs that are not as the runs left them, since other versions made them again."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from bundles of other runs."""
+        return f"kzresearch-{self.collection}"
+
+    @property
+    def names(self) -> list[str]:
+        """Its authors, each in a line."""
+        return [name_of(author) for author in self.authors]
 
     @property
     def date(self) -> str:
@@ -81,7 +97,6 @@ class About:
         return self.doi and f"https://doi.org/{self.doi}"
 
 
-NOBODY_NAMED = "kzresearch contributors"
 KEYWORDS = ["criminal justice", "torture", "Kazakhstan", "official statistics", "reproducibility"]
 
 
@@ -157,6 +172,8 @@ def _add_source(crate: ROCrate, source_id: str) -> Entity:
 
 
 def _person(crate: ROCrate, name: str) -> Entity:
+    if name == NOBODY_NAMED:
+        return _add(crate, "#contributors", "Organization", name=name)
     return _add(crate, f"#person-{_short(name)}", "Person", name=name)
 
 
@@ -178,21 +195,19 @@ def _describe(crate: ROCrate, about: About, named: list[Entity]) -> None:
         name="Process Run Crate",
         version=PROFILE.rpartition("/")[2],
     )
-    authors = [_person(crate, name) for name in about.authors]
+    authors = [_person(crate, name) for name in about.names]
     root: Json = {
         "name": about.title,
         "description": about.description,
         "version": about.version,
         "datePublished": about.date,
         "keywords": ", ".join(KEYWORDS),
-        "author": _one_or_all(authors)
-        or _add(crate, "#contributors", "Organization", name=NOBODY_NAMED),
+        "author": _one_or_all(authors),
+        "identifier": [about.address, about.name] if about.doi else about.name,
         "license": {"@id": TERMS},
         "conformsTo": profile,
         "citation": _one_or_all(named),
     }
-    if about.doi:
-        root["identifier"] = about.address
     for name, value in root.items():
         crate.root_dataset[name] = value
 
@@ -258,7 +273,9 @@ def _add_action(crate: ROCrate, run: Run, software: _Software) -> Entity:
     if record["error"]:
         properties["error"] = error_in_words(record["error"])
     if record["authors"]:
-        properties["agent"] = _one_or_all([_person(crate, name) for name in record["authors"]])
+        properties["agent"] = _one_or_all(
+            [_person(crate, plain(name)) for name in record["authors"]]
+        )
     return crate.add_action(
         [{"@id": quote(run.notebook)}, software.of(record)],
         f"#run-{quote(record['notebook'])}-{record['run_id']}",
@@ -277,8 +294,3 @@ def error_in_words(error: Json) -> str:
     """`ZeroDivisionError in cell 3: division by zero`."""
     where = "" if error["cell"] is None else f" in cell {error['cell']}"
     return f"{error['type']}{where}: {error['message']}"
-
-
-def names_of(authors: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    """Every author of several runs, once."""
-    return tuple(dict.fromkeys(name for of in authors for name in of))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import new_class
 from typing import Any, NamedTuple
 
 import dataframely as dy
@@ -15,13 +16,27 @@ from kzresearch.form_1m.codebook import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
 from kzresearch.publish.archive import Contents, Stored
 from kzresearch.resources import data_dir
+from kzresearch.run.results import LINES, PARAMETER, TABLE, in_lines, lines, parquet
 
 Json = dict[str, Any]
 SPREADSHEET = 2**20
 """The rows that a spreadsheet takes; the CSV of a longer table is compressed."""
 TERMS = "LICENCES.md"
 """The file of a bundle that says under which terms each table is."""
-_TYPES = {pl.String: "string", pl.Int64: "integer", pl.Float64: "number", pl.Date: "date"}
+_TYPES = {
+    pl.String: "string",
+    pl.Int64: "integer",
+    pl.Float64: "number",
+    pl.Boolean: "boolean",
+    pl.Date: "date",
+}
+_PARAMETERS = {
+    pl.String: dy.String,
+    pl.Int64: dy.Int64,
+    pl.Float64: dy.Float64,
+    pl.Boolean: dy.Bool,
+}
+"""What a column of parameters is, by its type."""
 
 
 class Table(NamedTuple):
@@ -73,7 +88,7 @@ def add_tables(contents: Contents, names: Iterable[str]) -> list[Json]:
     for name in sorted({*names, "codebook.csv"}):
         path = PurePosixPath(name)
         if path.suffix in {".csv", ".parquet"}:
-            found.append(add_table(contents, f"data/{name}", _table(path)))
+            found.append(_add_table(contents, f"data/{name}", _table(path)))
         else:
             contents.add(f"data/{name}", "Where every table comes from")
     return found
@@ -84,13 +99,30 @@ def _table(path: PurePosixPath) -> Table:
     return TABLES[stem] if stem in TABLES else TABLES[path.parent.as_posix()]
 
 
-def add_table(
-    contents: Contents, name: str, table: Table, sources_used: Sequence[str] | None = None
-) -> Json:
-    """Add a table that lies there as CSV or as parquet, and make the other; its resource.
+def add_results(contents: Contents, found: pl.DataFrame, ids: Sequence[str]) -> Json:
+    """Add the figures of runs (see `kzresearch.run.results.table`); the resource of their CSV.
 
-    `sources_used` are the ids of its sources, where neither its rows nor `table` name them.
+    `ids` are those of their sources.
     """
+    shown = lines(found)
+    contents.write(TABLE, parquet(found), "The figures that runs recorded, with cells, as parquet")
+    contents.write(LINES, in_lines(found), "The figures that runs recorded, as CSV")
+    given = {
+        name: _PARAMETERS[type(dtype)](
+            nullable=True, metadata={"description": f"parameter {name.removeprefix(PARAMETER)}"}
+        )
+        for name, dtype in shown.schema.items()
+        if name.startswith(PARAMETER)
+    }
+    body = {"__doc__": schemas.Results.__doc__, **given}
+    table = Table(new_class("Results", (schemas.Results,), exec_body=lambda of: of.update(body)))
+    return _resource(
+        LINES, contents.files[LINES], _title(PurePosixPath(LINES), table), table, shown.lazy(), ids
+    )
+
+
+def _add_table(contents: Contents, name: str, table: Table) -> Json:
+    """Add a table that lies there as CSV or as parquet, and make the other; its resource."""
     there = contents.path(name)
     if there.suffix == ".csv":
         csv, parquet = there, there.with_suffix(".parquet")
@@ -103,7 +135,7 @@ def add_table(
     names = [path.relative_to(contents.folder).as_posix() for path in (csv, parquet)]
     for one, kind in zip(names, ("CSV", "parquet"), strict=True):
         contents.add(one, f"{title}, as {kind}")
-    ids = sources_used if sources_used is not None else table.sources or _named_sources(frame)
+    ids = table.sources or _named_sources(frame)
     return _resource(names[0], contents.files[names[0]], title, table, frame, ids)
 
 

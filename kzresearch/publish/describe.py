@@ -8,9 +8,9 @@ from typing import Any
 
 from kzresearch import records, sources
 from kzresearch.notebooks import notebooks
-from kzresearch.publish import TEMPLATES
+from kzresearch.publish import TEMPLATES, cite
 from kzresearch.publish.archive import Stored
-from kzresearch.publish.crate import KEYWORDS, NOBODY_NAMED, About, Run, error_in_words
+from kzresearch.publish.crate import KEYWORDS, About, Run, error_in_words
 from kzresearch.publish.datapackage import licence_address, parquet_of
 from kzresearch.resources import lock_file
 
@@ -36,12 +36,19 @@ def citation(about: About) -> str:
         "version": about.version,
         "date-released": about.date,
         **({"doi": about.doi} if about.doi else {}),
-        "authors": [{"name": name} for name in about.authors or (NOBODY_NAMED,)],
+        "authors": [_author(author) for author in about.authors],
         "keywords": KEYWORDS,
         "references": [_reference(sources.source(one)) for one in about.sources],
     }
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
     return text if about.doi else text + NO_DOI
+
+
+def _author(author: Json) -> Json:
+    """A name of CSL-JSON as the Citation File Format has it."""
+    if "literal" in author:
+        return {"name": author["literal"]}
+    return {"family-names": author["family"], "given-names": author["given"]}
 
 
 def _reference(block: dict[str, str]) -> Json:
@@ -91,6 +98,7 @@ class Texts:
         made = [run.record for run in runs]
         own = {records.environment().code(one.content)["notebook"] for one in notebooks()}
         commits = {str(one["software"]["git"]): one["software"]["git"] for one in made}
+        completed = [one for one in made if one["status"] == "completed"]
         there = {name.rpartition(".")[2] for run in runs for name in run.files}
         self._told: Json = {
             "about": about,
@@ -105,6 +113,7 @@ class Texts:
             "tables": [(one, (one["path"], parquet_of(one["path"]))) for one in resources],
             "sources": [(sources.source(one), _users(one, made)) for one in about.sources],
             "wheel": wheel,
+            "cited": cite.collection(completed)["text"] if completed else "",
             "commits": list(commits.values()),
             "pythons": sorted({one["versions"]["python"] for one in made}),
             "not_locked": not_locked(made),

@@ -53,13 +53,17 @@ class Column(NamedTuple):
 
 
 def index_page(
-    records: Sequence[Json], files: Collection[str], superseded: Sequence[Json] = ()
+    records: Sequence[Json],
+    files: Collection[str],
+    superseded: Sequence[Json] = (),
+    downloads: str = "",
 ) -> str:
     """The index page of a folder: for every notebook a table of its runs, to filter and to sort.
 
     `records` are the runs' records, `files` the names in the folder (a file that is not there is
     not linked), `superseded` records of runs that others of the same notebook and parameters have
-    replaced. All is there without scripts; the page's one script is allowed by its checksum, and
+    replaced. `downloads` is where the tables of all recorded figures among `files` lie, seen from
+    the page: in the same folder, or `../`. All is there without scripts; the page's one script is allowed by its checksum, and
     nothing is asked of any other host.
     """
     from jinja2 import Environment, FileSystemLoader
@@ -84,7 +88,7 @@ def index_page(
         count=len(records),
         about=_about(records),
         citations=_citations(records),
-        downloads=[(name, words) for name, words in DOWNLOADS.items() if name in files],
+        downloads=[(downloads + name, words) for name, words in DOWNLOADS.items() if name in files],
         style=(TEMPLATES / "page" / "style.css").read_text(encoding="utf-8"),
         script=script,
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -214,9 +214,13 @@ def leave_record(outputs: Outputs, task: Task, content: bytes) -> Json:
     from kzresearch import records
 
     record = records.in_order(json.loads(content))
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    outputs.write(f"{task.stem}.json", text.encode())
+    outputs.write(f"{task.stem}.json", record_file(record))
     return record
+
+
+def record_file(record: Json) -> bytes:
+    """The content of the file of a record."""
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def batch(

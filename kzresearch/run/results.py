@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 TABLE, LINES, INDEX = "results.parquet", "results.csv", "index.html"
+PARAMETER = "parameter_"
+"""What the names of the CSV's columns of parameters begin with."""
+NONE = "none"
+"""The field that stands for no parameter at all."""
 COLLECTED = {TABLE, LINES, INDEX}
 _RECORD = re.compile(r".+-[0-9a-f]{12}\.json")
 _READERS = 16
@@ -96,9 +100,9 @@ def collect(outputs: Outputs, kept: Kept) -> None:
         records = kept.records(files).values()
         latest, older = newest(records)
         completed, _ = newest(one for one in records if one["status"] == "completed")
-        table = _table(completed)
-        outputs.write(TABLE, _parquet(table))
-        outputs.write(LINES, _csv(table))
+        found = table(completed)
+        outputs.write(TABLE, parquet(found))
+        outputs.write(LINES, in_lines(found))
         outputs.write(INDEX, index_page(latest, {*files, *COLLECTED}, older).encode())
         now = {n: tag for n, tag in outputs.files().items() if n not in COLLECTED}
         if now == files:
@@ -118,7 +122,11 @@ def newest(records: Iterable[Json]) -> tuple[list[Json], list[Json]]:
     return list(found.values()), older
 
 
-def _table(records: list[Json]) -> pl.DataFrame:
+def table(records: Sequence[Json], whole: Callable[[Json], Json] = lambda one: one) -> pl.DataFrame:
+    """Every figure of completed runs, as `results` returns it.
+
+    `whole` gives the whole record of one that lacks its results; only one of them is in memory.
+    """
     import polars as pl
 
     types: dict[str, set[type]] = {}
@@ -127,7 +135,7 @@ def _table(records: list[Json]) -> pl.DataFrame:
             types.setdefault(name, set()).add(type(value))
     kinds: dict[type, Any] = {str: pl.String, int: pl.Int64, float: pl.Float64, bool: pl.Boolean}
     fields = {n: kinds[next(iter(t))] if len(t) == 1 else pl.String for n, t in types.items()}
-    fields = fields or {"none": pl.String}  # a struct has a field
+    fields = fields or {NONE: pl.String}  # a struct has a field
     cell = pl.Struct({"workbook": pl.String, "cell": pl.String})
     schema: dict[str, Any] = {
         "run_id": pl.String,
@@ -142,7 +150,7 @@ def _table(records: list[Json]) -> pl.DataFrame:
         "formula": pl.String,
         "note": pl.String,
     }
-    rows = []
+    frames = [pl.DataFrame(schema=schema)]
     for one in sorted(records, key=lambda one: (one["notebook"], json.dumps(one["parameters"]))):
         given = {
             name: (str(value) if kind is pl.String and value is not None else value)
@@ -150,23 +158,30 @@ def _table(records: list[Json]) -> pl.DataFrame:
             for value in [one["parameters"].get(name)]
         }
         of = {"run_id": one["run_id"], "notebook": one["notebook"], "parameters": given}
-        rows += [{**of, "name": name, **result} for name, result in one["results"].items()]
-    return pl.DataFrame(rows, schema=schema, orient="row")
+        rows = [{**of, "name": name, **result} for name, result in whole(one)["results"].items()]
+        frames.append(pl.DataFrame(rows, schema=schema, orient="row"))
+    return pl.concat(frames, rechunk=True)
 
 
-def _parquet(table: pl.DataFrame) -> bytes:
+def parquet(table: pl.DataFrame) -> bytes:
+    """The table as the content of a parquet file."""
     target = io.BytesIO()
     table.write_parquet(target)
     return target.getvalue()
 
 
-def _csv(table: pl.DataFrame) -> bytes:
-    """The table in lines, without cells: a column for each parameter; Excel reads it as UTF-8."""
+def in_lines(table: pl.DataFrame) -> bytes:
+    """The table as the content of a CSV file, which Excel reads as UTF-8; see `lines`."""
+    return lines(table).write_csv(include_bom=True).encode()
+
+
+def lines(table: pl.DataFrame) -> pl.DataFrame:
+    """What of the table goes into a CSV: no cells, a column for each parameter."""
     import polars as pl
 
-    names = table["parameters"].struct.fields
-    parameters = [pl.col("parameters").struct.field(n).alias(f"parameter_{n}") for n in names]
+    given = table["parameters"].struct.unnest()
+    none = given.columns == [NONE] and not given[NONE].count()
+    parameters = [] if none else given.select(pl.all().name.prefix(PARAMETER)).get_columns()
     figures = pl.col("name", "value", "text", "unit", "formula", "note")
     sources = pl.col("sources").list.join("; ")
-    lines = table.select(pl.col("run_id", "notebook"), *parameters, figures, sources)
-    return lines.write_csv(include_bom=True).encode()
+    return table.select(pl.col("run_id", "notebook"), *parameters, figures, sources)
