@@ -21,7 +21,7 @@ from kzresearch.run.compare import (
 from kzresearch.run.pool import PageError, Pool
 from kzresearch.run.scrub import scrubbed_message
 from kzresearch.run.single import Task
-from kzresearch.run.verify import INPUTS, Difference, Left, Verdict
+from kzresearch.run.verify import INPUTS, Difference, Left, Verdict, absent
 
 Json = dict[str, Any]
 LASTING = [part for part in records.ORDER if part not in {"engine", "software", "started", "ended"}]
@@ -93,10 +93,10 @@ class Verifier:
                 if there is not None
             ]
             return
-        if files.pdf is not None:
-            self._compare_pdf(files.pdf, files, now, found)
         if files.page:
             self._compare_page(*files.page, now, found)
+        if files.pdf is not None:
+            self._compare_pdf(files.pdf, files, now, found)
 
     def _task(self, files: _Files, found: Verdict) -> Task:
         """The run that the record speaks of; its parameters are checked as any that are given."""
@@ -141,7 +141,8 @@ class Verifier:
     def _compare_page(self, page: str, record: Json, now: Json, found: Verdict) -> None:
         """Make the page of the run again, with the record that is on it.
 
-        Raises `_Unverified` for another page where other software may be why.
+        All of it must be the same, since a style or a script can show other figures than the text
+        has; but where another drawing of pictures may be why their shapes differ.
         """
         made = self._made(now, record, "html").decode()
         if page == made:
@@ -153,18 +154,19 @@ class Verifier:
             found.compared.append("the page (of its pictures, the texts)")
             return
         # Where only shapes differ, the line of the picture is told.
-        apart = first_difference(texts, others, "line") or first_difference(page, made, "line")
+        apart = first_difference(texts, others) or first_difference(page, made)
         assert apart
-        place, mine, other = apart
-        place = place.removeprefix("line ")
+        place, mine, other = apart[0].lstrip(), *apart[1:]
         if not _made_by_others(found):
             found.compared.append("the page")
-            found.edits.append(f"the page {place}: {mine} on it, {other} on that of the run")
+            found.edits.append(
+                f"the page {place}: {absent(mine)} on it, {absent(other)} on that of the run"
+            )
             return
-        raise _Unverified(
+        found.reason = (
             f"its page is not the one that this version makes of the run: {place}: "
-            f"{mine} on it, {other} here; only what wrote it ({_writer(record)}) can tell whether "
-            "it was edited"
+            f"{absent(mine)} on it, {absent(other)} here; only what wrote it ({_writer(record)}) can "
+            "tell whether it was edited"
         )
 
     def _compare_pdf(self, pdf: bytes, files: _Files, now: Json, found: Verdict) -> None:

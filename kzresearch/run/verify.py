@@ -102,11 +102,13 @@ class Verdict:
     def lines(self, told: Collection[Difference] = ()) -> list[str]:
         """What a reader is told: the verdict, and below it what there is to say and is not told."""
         differences = [
-            f"{one.what} {one.place}: {_absent(one.recorded)} in the record, {_absent(one.now)} now"
+            f"{one.what} {one.place}: {absent(one.recorded)} in the record, {absent(one.now)} now"
             for one in self.differences
         ]
         changes = changed_here([one for one in self.changes if one not in told])
         notes = list(self.notes)
+        if self.reason and self.compared and not self.edits:
+            notes.insert(0, f"the same: {', '.join(self.compared)}")
         if differences and not self.other_inputs:
             notes.insert(0, "data, code and what is installed are those of the record")
         below = [one for part in (self.edits, differences, changes, notes) for one in _first(part)]
@@ -140,7 +142,7 @@ def changed_here(changes: list[Difference]) -> list[str]:
     """What of data, code and environment is not as it was, in words."""
     return _first(
         [
-            f"{one.what}: {one.place} {_absent(one.now)}, recorded with {_absent(one.recorded)}"
+            f"{one.what}: {one.place} {absent(one.now)}, recorded with {absent(one.recorded)}"
             for one in changes
         ]
     )
@@ -161,7 +163,8 @@ def exit_code(found: list[Verdict]) -> int:
     return 3 if UNVERIFIED in given else 0
 
 
-def _absent(shown: str | None) -> str:
+def absent(shown: str | None) -> str:
+    """What is shown of a value; "nothing" where there is none."""
     return "nothing" if shown is None else shown
 
 
