@@ -236,11 +236,11 @@ def verify(
 ) -> None:
     """Run again what PATHs say, with the same parameters, and compare output by output.
 
-    A PATH is an executed notebook, a page, a record, or a folder of them (s3://BUCKET/PREFIX too).
-    Tells whether data, code or environment are others here than they were, and what came out
-    otherwise. Nothing is written.
+    A PATH is an executed notebook, a page, a record, a PDF beside one of these, or a folder of them
+    (s3://BUCKET/PREFIX too). Tells whether data, code or environment are others here than they were,
+    and what came out otherwise. What is not listed was not compared. Nothing is written.
 
-    Ends with 0 where every output is identical, with 1 where one differs or a file was edited, with
+    Ends with 0 where all that is listed is identical, with 1 where one differs or a file was edited, with
     3 where something could not be verified and nothing differs.
 
     \b

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 from kzresearch import records
 from kzresearch.run.verify import Difference
@@ -17,6 +21,7 @@ Apart = tuple[str, str | None, str | None]
 """A place, and how two values stand there; None for not at all."""
 DERIVED = ("title", "question", "key_figures", "workbooks", "sources", "figures")
 """What else of a record a run gives, beside its results and outputs."""
+_PICTURE = re.compile(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]*)")
 SHOWN = 60
 """Characters of a text that a reader is shown, from shortly before where it differs."""
 
@@ -90,6 +95,22 @@ def _output(executed: Json | None, at: At) -> Json | None:
     except LookupError:
         return None
     return output and {k: v for k, v in records.whole(output).items() if k != "execution_count"}
+
+
+def with_texts_of_pictures(page: str) -> str:
+    """A page with the texts of each vector picture, in their order, in place of the picture."""
+    return _PICTURE.sub(lambda found: _texts(found[1]), page)
+
+
+def _texts(picture: str) -> str:
+    """The texts of a picture in a line; of one that cannot be read, the picture itself."""
+    try:
+        svg = base64.b64decode(picture).decode()
+        if "<!" in svg:  # no entities: those of a forged one may have no end
+            return picture
+        return " ".join(" ".join(ElementTree.fromstring(svg).itertext()).split())
+    except (binascii.Error, ValueError, ElementTree.ParseError):
+        return picture
 
 
 def first_difference(mine: Any, other: Any, place: str = "") -> Apart | None:

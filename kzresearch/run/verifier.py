@@ -16,15 +16,18 @@ from kzresearch.run.compare import (
     changed_outputs,
     differences,
     first_difference,
+    with_texts_of_pictures,
 )
 from kzresearch.run.pool import PageError, Pool
 from kzresearch.run.scrub import scrubbed_message
 from kzresearch.run.single import Task
-from kzresearch.run.verify import INPUTS, Difference, Left, Verdict
+from kzresearch.run.verify import INPUTS, Difference, Left, Verdict, absent
 
 Json = dict[str, Any]
 LASTING = [part for part in records.ORDER if part not in {"engine", "software", "started", "ended"}]
 """What the records of a run have in common, whenever each of its files was made."""
+DRAWING = "vl-convert-python"
+"""What draws the pictures of a page: another version gives other shapes."""
 
 
 class _Unverified(Exception):  # noqa: N818
@@ -33,11 +36,12 @@ class _Unverified(Exception):  # noqa: N818
 
 @dataclass
 class _Files:
-    """The files of a run, read: the record in each, the executed notebook, the page."""
+    """The files of a run, read: the record in each, the executed notebook, the page, the PDF."""
 
     records: dict[str, Json] = field(default_factory=dict)
     notebook: Json | None = None
     page: tuple[str, Json] | None = None
+    pdf: bytes | None = None
 
     @property
     def record(self) -> Json:
@@ -82,8 +86,17 @@ class Verifier:
         found.compared += [f"{n} {name}{'s' * (n != 1)}" for name, n in numbers.items()]
         if files.notebook:
             found.edits += _edited(files.record, files.notebook, now)
-        if files.page and not found.differences:
+        if found.differences:
+            found.notes += [
+                f"its {what} was not compared: that of a run that differs is another"
+                for what, there in (("page", files.page), ("PDF", files.pdf))
+                if there is not None
+            ]
+            return
+        if files.page:
             self._compare_page(*files.page, now, found)
+        if files.pdf is not None:
+            self._compare_pdf(files.pdf, files, now, found)
 
     def _task(self, files: _Files, found: Verdict) -> Task:
         """The run that the record speaks of; its parameters are checked as any that are given."""
@@ -126,23 +139,69 @@ class Verifier:
         return notebook_of(name, json.dumps(executed).encode())
 
     def _compare_page(self, page: str, record: Json, now: Json, found: Verdict) -> None:
-        """Make the page of the run again, with the record that is on it."""
-        if {"code", "environment"} & set(found.other_inputs):
-            found.notes.append(
-                "the page's record was compared, its text was not: other code or another "
-                "environment made it"
+        """Make the page of the run again, with the record that is on it.
+
+        All of it must be the same, since a style or a script can show other figures than the text
+        has; but where another drawing of pictures may be why their shapes differ.
+        """
+        made = self._made(now, record, "html").decode()
+        if page == made:
+            found.compared.append("the page")
+            return
+        texts, others = with_texts_of_pictures(page), with_texts_of_pictures(made)
+        other_drawing = any(one.place == DRAWING for one in found.changes)
+        if texts == others and other_drawing:
+            found.compared.append("the page (of its pictures, the texts)")
+            return
+        # Where only shapes differ, the line of the picture is told.
+        apart = first_difference(texts, others) or first_difference(page, made)
+        assert apart
+        place, mine, other = apart[0].lstrip(), *apart[1:]
+        if not _made_by_others(found):
+            found.compared.append("the page")
+            found.edits.append(
+                f"the page {place}: {absent(mine)} on it, {absent(other)} on that of the run"
             )
             return
-        now["metadata"]["kzresearch"] = record
+        found.reason = (
+            f"its page is not the one that this version makes of the run: {place}: "
+            f"{absent(mine)} on it, {absent(other)} here; only what wrote it ({_writer(record)}) can "
+            "tell whether it was edited"
+        )
+
+    def _compare_pdf(self, pdf: bytes, files: _Files, now: Json, found: Verdict) -> None:
+        """Make the PDF of the run again, with each record that is there: they may be of other days."""
+        distinct = {json.dumps(one, sort_keys=True): one for one in files.records.values()}
+        if any(self._made(now, record, "pdf") == pdf for record in distinct.values()):
+            found.compared.append("the PDF")
+        elif _made_by_others(found):
+            found.not_compared = "its PDF was not compared (other versions)"
+        else:
+            found.compared.append("the PDF")
+            found.edits.append(
+                "the PDF is not the one that the run gives with its record: it was changed after the "
+                "run, or its record was"
+            )
+
+    def _made(self, now: Json, record: Json, ending: str) -> bytes:
+        """The page or PDF of the run, with a record of it; `_Unverified` where none can be made."""
+        metadata = now["metadata"] | {"kzresearch": record}
         try:
-            made = self.pool.page(json.dumps(now).encode()).decode()
+            return self.pool.page(json.dumps(now | {"metadata": metadata}).encode(), ending)
         except PageError as error:
-            found.notes.append(f"the text of the page was not compared: {error}")
-            return
-        found.compared.append("the page")
-        if apart := first_difference(page, made, "the page"):
-            place, mine, other = apart
-            found.edits.append(f"{place}: {mine} on it, {other} on that of the run")
+            raise _Unverified(str(error)) from None
+
+
+def _made_by_others(found: Verdict) -> bool:
+    """Whether other software than that of the record makes pages and PDFs here."""
+    return bool({"code", "environment"} & set(found.other_inputs))
+
+
+def _writer(record: Json) -> str:
+    """What wrote a record: `kzresearch 1.0, commit 0123456789ab, with the versions in its record`."""
+    software = record["software"]
+    git = f", commit {_commit(software['git'])}" if software["git"] else ""
+    return f"kzresearch {software['version']}{git}, with the versions that its record lists"
 
 
 def _checksum(executed: Json) -> str:
@@ -154,23 +213,32 @@ def _read(left: Left, found: Verdict) -> _Files:
     """The files of a run; what in them is not what a run leaves is told among the edits."""
     files = _Files()
     for name, content in left.contents():
+        if name.lower().endswith(".pdf"):
+            files.pdf = content
+            continue
+        faults = found.edits if left.has(name) else found.notes
         try:
             record, executed = records.parse(content, f"{left.place}{name}", files.records.values())
             found.edits += [*_unfitting(record, executed)] if executed else ()
             found.edits += [*_disagreements(files.records, name, record)]
         except records.RecordError as why:
-            found.edits.append(str(why))
+            faults.append(str(why))
             continue
         except records.BROKEN:
-            found.edits.append(f"{left.place}{name} is damaged: what it holds cannot be compared")
+            faults.append(f"{left.place}{name} is damaged: what it holds cannot be compared")
             continue
         files.records[name] = record
         files.notebook = executed or files.notebook
         if name.lower().endswith(".html"):
             files.page = content.decode(), record
-    if not files.records:
+    if not files.records and found.edits:
         unreadable, *found.edits = found.edits
         raise _Unverified(unreadable)
+    if not files.records:
+        raise _Unverified(
+            "a PDF holds no record of its run: lay the executed notebook, the page or the record "
+            "beside it, under the same name, or name one of these instead"
+        )
     return files
 
 

@@ -32,8 +32,10 @@ INPUTS = ("data", "code", "environment")
 """What can be otherwise than when a run was made; a commit says no more than its code does."""
 LISTED = 12
 """How many things of a kind a reader is shown; the JSON report has them all."""
-_ENDINGS = {".ipynb", ".json", ".html"}
-_FILE = re.compile(r"(.+-[0-9a-f]{12})\.(ipynb|json|html)")
+_ENDINGS = (".ipynb", ".json", ".html", ".pdf")
+"""Of the files of a run: the notebook first, whose record is the run's."""
+_FILE = re.compile(r"(.+-[0-9a-f]{12})\.(ipynb|json|html|pdf)")
+TAKEN = "taken as they stand, since no run gives them again: authors, name of the notebook, date, commit"
 
 
 class Difference(NamedTuple):
@@ -64,9 +66,11 @@ class Verdict:
     changes: list[Difference] = field(default_factory=list)
     """What went in otherwise: data, code, environment."""
     compared: list[str] = field(default_factory=list)
-    """What was compared: how many outputs and results, and the page."""
+    """What was compared: how many outputs and results, the page, the PDF."""
+    not_compared: str | None = None
+    """What belongs to the run and was not, and why, where that is no reason to doubt the rest."""
     notes: list[str] = field(default_factory=list)
-    """What was not, and why."""
+    """What else is to be known of it."""
     foreign: bool = False
     """Whether it would run code that is not the project's."""
 
@@ -87,6 +91,7 @@ class Verdict:
     def row(self) -> Json:
         """All of it, as in the JSON report; what a terminal would obey is written out."""
         about = asdict(self) | {"verdict": self.verdict}
+        about["notes"] = [*filter(None, [self.not_compared]), *self.notes]
         for name in ("differences", "changes"):
             about[name] = [one._asdict() for one in getattr(self, name)]
         first = ("file", "notebook", "run_id", "verdict", "reason", "compared")
@@ -97,11 +102,13 @@ class Verdict:
     def lines(self, told: Collection[Difference] = ()) -> list[str]:
         """What a reader is told: the verdict, and below it what there is to say and is not told."""
         differences = [
-            f"{one.what} {one.place}: {_absent(one.recorded)} in the record, {_absent(one.now)} now"
+            f"{one.what} {one.place}: {absent(one.recorded)} in the record, {absent(one.now)} now"
             for one in self.differences
         ]
         changes = changed_here([one for one in self.changes if one not in told])
         notes = list(self.notes)
+        if self.reason and self.compared and not self.edits:
+            notes.insert(0, f"the same: {', '.join(self.compared)}")
         if differences and not self.other_inputs:
             notes.insert(0, "data, code and what is installed are those of the record")
         below = [one for part in (self.edits, differences, changes, notes) for one in _first(part)]
@@ -113,7 +120,10 @@ class Verdict:
         if self.verdict != IDENTICAL:
             return self.verdict
         others = " and ".join(self.other_inputs)
-        return f"identical{f', with other {others}' if others else ''}: {', '.join(self.compared)}"
+        return (
+            f"identical{f', with other {others}' if others else ''}"
+            f"{f', but {self.not_compared}' if self.not_compared else ''}: {', '.join(self.compared)}"
+        )
 
 
 def report(found: list[Verdict]) -> str:
@@ -123,6 +133,8 @@ def report(found: list[Verdict]) -> str:
     lines = [line for one in found for line in one.lines(common)]
     if common:
         lines += ["here, for all that were run:", *(f"  {line}" for line in changed_here(common))]
+    if any(one.verdict == IDENTICAL for one in found):
+        lines.append(TAKEN)
     return "\n".join(printable(line) for line in lines)
 
 
@@ -130,7 +142,7 @@ def changed_here(changes: list[Difference]) -> list[str]:
     """What of data, code and environment is not as it was, in words."""
     return _first(
         [
-            f"{one.what}: {one.place} {_absent(one.now)}, recorded with {_absent(one.recorded)}"
+            f"{one.what}: {one.place} {absent(one.now)}, recorded with {absent(one.recorded)}"
             for one in changes
         ]
     )
@@ -151,7 +163,8 @@ def exit_code(found: list[Verdict]) -> int:
     return 3 if UNVERIFIED in given else 0
 
 
-def _absent(shown: str | None) -> str:
+def absent(shown: str | None) -> str:
+    """What is shown of a value; "nothing" where there is none."""
     return "nothing" if shown is None else shown
 
 
@@ -188,7 +201,8 @@ def verify(
 ) -> pl.DataFrame:
     """Run again what left these files, as their records say, and compare the two.
 
-    `paths` are executed notebooks, pages, records, or folders of them (`s3://bucket/prefix` too).
+    `paths` are executed notebooks, pages, records, PDFs beside one of these, or folders of them
+    (`s3://bucket/prefix` too); what lies beside a file under its name is compared too.
     What is run is the project's notebook as it is installed; another one only with `trust`, which
     runs its code on this machine: that of the executed notebook beside the file, or of `notebook`.
     `engine`, `jobs`, `timeout`, `memory` and `progress` are as in `batch`. Nothing is written.
@@ -282,18 +296,23 @@ class Left:
         return f"{self.place}{self.names[0]}"
 
     def contents(self) -> Iterator[tuple[str, bytes]]:
-        """Name and content of each file, first the notebook: also where only others were named.
+        """Name and content of each file, first the notebook: also of those that were not named.
 
         Raises OutputError for one that cannot be read.
         """
-        notebook = f"{self.stem}.ipynb"
-        for name in sorted({notebook, *self.names}, key=lambda name: (name != notebook, name)):
+        beside = [f"{self.stem}{ending}" for ending in _ENDINGS]
+        for name in dict.fromkeys([*beside, *sorted(self.names)]):
             try:
                 yield name, self.read(name)
             except OSError as error:
-                if name in self.names:
+                absent = isinstance(error, (FileNotFoundError, NotADirectoryError))
+                if name in self.names or not absent:
                     why = (error.strerror or "no such file or directory").lower()
                     raise OutputError(f"cannot read {self.place}{name}: {why}") from None
+
+    def has(self, name: str) -> bool:
+        """Whether a file is one of the run's by its name, and not only beside one that is named."""
+        return name in self.names or bool(_FILE.fullmatch(name))
 
 
 def _left_in(paths: Sequence[str]) -> list[Left]:
@@ -326,7 +345,11 @@ def _named(path: str) -> list[Left]:
         if match := _FILE.fullmatch(name):
             runs.setdefault(match[1], Left(place, match[1], [], read)).names.append(name)
     if not runs:
-        raise OutputError(f"{path} holds no runs: name the folder that they were left in")
+        raise OutputError(
+            f"{path} holds no runs: in a folder, files are looked for under the names that runs leave "
+            "them with, NOTEBOOK-RUNID.ipynb, .json, .html or .pdf, where RUNID is 12 hex digits; "
+            "name a file of another name itself"
+        )
     return list(runs.values())
 
 

@@ -1,10 +1,13 @@
 """`kzresearch verify`: what is identical, what differs and where, what was edited, and what is not run."""
 
+import base64
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -112,6 +115,21 @@ def page(short) -> Path:
     short.unlink()
     short.with_suffix(".json").unlink()
     return short.with_suffix(".html")
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory) -> Path:
+    """The package, its notebooks and its data in another place, not a git checkout, to be changed."""
+    place = tmp_path_factory.mktemp("elsewhere")
+    for name in ("kzresearch", "notebooks", "data"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pyc*"))
+    return place
+
+
+def there(place: Path, *words: object) -> list[dict]:
+    """The verdicts of another place's package."""
+    done = verify(*words, "--json", env=os.environ | {"PYTHONPATH": str(place)})
+    return json.loads(done.stdout)["runs"]
 
 
 # identical
@@ -414,21 +432,6 @@ def test_a_page_that_was_edited(page):
     assert ("32271", "32270") in differences(row).values()
 
 
-def test_a_page_of_other_software_is_compared_by_its_record(elsewhere, page):
-    with (elsewhere / "kzresearch" / "captions.py").open("a", encoding="utf-8") as file:
-        file.write("# another\n")
-    (row,) = there(elsewhere, page)
-    shutil.copy(ROOT / "kzresearch" / "captions.py", elsewhere / "kzresearch")
-    assert row["verdict"] == "identical"
-    assert len(row["compared"]) == 2
-    assert row["notes"] == [
-        (
-            "the page's record was compared, its text was not: other code or another environment "
-            "made it"
-        )
-    ]
-
-
 def test_a_page_without_a_record_and_a_page_of_another_version(page):
     text = page.read_text(encoding="utf-8")
     page.write_text(text.replace(records.SCHEMA, "kzresearch-record-9"), encoding="utf-8")
@@ -444,22 +447,236 @@ def test_a_page_without_a_record_and_a_page_of_another_version(page):
     )
 
 
-# other data, code and environment than those of the record
+# pages and PDFs, also where other code or other versions made them
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory) -> Path:
-    """The package, its notebooks and its data in another place, not a git checkout, to be changed."""
-    place = tmp_path_factory.mktemp("elsewhere")
-    for name in ("kzresearch", "notebooks", "data"):
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pyc*"))
+def printed(tmp_path_factory) -> Path:
+    """The folder of a run with a PDF."""
+    place = tmp_path_factory.mktemp("printed")
+    kz.batch("period_report", {"period": "2021-02"}, out=place, formats=("html", "pdf"))
     return place
 
 
-def there(place: Path, *words: object) -> list[dict]:
-    """The verdicts of another place's package."""
-    done = verify(*words, "--json", env=os.environ | {"PYTHONPATH": str(place)})
-    return json.loads(done.stdout)["runs"]
+@pytest.fixture
+def pdf(printed, tmp_path) -> Path:
+    """Its files, to be changed: the PDF's path."""
+    for path in printed.glob("period_report-*"):
+        shutil.copy(path, tmp_path)
+    return next(tmp_path.glob("*.pdf"))
+
+
+@pytest.fixture
+def other_code(elsewhere) -> Iterator[Path]:
+    """Another place, whose package is other code that makes the same."""
+    with (elsewhere / "kzresearch" / "captions.py").open("a", encoding="utf-8") as file:
+        file.write("# another\n")
+    yield elsewhere
+    shutil.copy(ROOT / "kzresearch" / "captions.py", elsewhere / "kzresearch")
+
+
+def installed(place: Path, name: str, version: str) -> Path:
+    """Another version of something, as far as its metadata go."""
+    metadata = place / f"{name.replace('-', '_')}-{version}.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    words = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata.write_text(words, encoding="utf-8")
+    return metadata.parent
+
+
+@pytest.fixture
+def other_version(elsewhere) -> Iterator[Path]:
+    """Another place, where something else is installed too."""
+    metadata = installed(elsewhere, "x", "1.0")
+    yield elsewhere
+    shutil.rmtree(metadata)
+
+
+@pytest.fixture(params=["other_code", "other_version"])
+def others(request) -> Path:
+    """A place with other code, then with other versions."""
+    return request.getfixturevalue(request.param)
+
+
+def rewritten(page: Path, *changes: tuple[str, str]) -> Path:
+    """A page with one place of it changed by each pair, its record as it was."""
+    text = page.read_text(encoding="utf-8")
+    for old, new in changes:
+        before, record, after = text.partition('<script type="application/json" id="kzresearch">')
+        assert old in before + after
+        part = before.replace(old, new, 1) if old in before else before
+        text = part + record + (after if old in before else after.replace(old, new, 1))
+    page.write_text(text, encoding="utf-8")
+    return page
+
+
+def redrawn(page: Path, old: str, new: str) -> Path:
+    """A page with the first picture that has a text or a shape changed there."""
+    text = page.read_text(encoding="utf-8")
+    for encoded in re.findall(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", text):
+        picture = base64.b64decode(encoded).decode()
+        if old in picture:
+            changed = base64.b64encode(picture.replace(old, new, 1).encode()).decode()
+            return rewritten(page, (encoded, changed))
+    raise AssertionError(old)
+
+
+def test_a_page_that_other_software_makes_again_is_identical(others, page):
+    (row,) = there(others, page)
+    assert row["verdict"] == "identical", row
+    assert row["compared"][2:] == ["the page"]
+    assert row["notes"] == []
+
+
+FORGED = "32,270", "99,999"
+
+
+def test_a_forged_page_is_never_identical_where_code_or_versions_are_others(others, page):
+    rewritten(page, FORGED)
+    (row,) = there(others, page)
+    assert row["verdict"] == "not verified"
+    assert row["edits"] == row["differences"] == []
+    assert len(row["compared"]) == 2  # what the run has put out, not the page
+    begin = "its page is not the one that this version makes of the run: line "
+    assert row["reason"].startswith(begin)
+    on_it, _, here = row["reason"].removeprefix(begin).partition(" on it, ")
+    assert FORGED[1] in on_it
+    assert FORGED[0] not in on_it
+    assert FORGED[0] in here
+    software = records.read(page)["software"]
+    assert software["version"] in here
+    assert not software["git"] or software["git"]["commit"][:12] in here
+    assert here.endswith("can tell whether it was edited")
+    done = verify(page, env=os.environ | {"PYTHONPATH": str(others)})
+    assert done.returncode == 3
+    assert done.stdout.startswith(f"{page}: not verified: {begin}")
+    assert f"\n  the same: {', '.join(row['compared'])}\n" in done.stdout
+    assert "identical" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('<script type="application/json" class="chart">{', '<script type="application/json" class="chart">{"a":1,'),
+        ("</main>", "</main><script>document.title = 1</script>"),
+        ("script-src ", "script-src 'unsafe-inline' "),
+        ("<style>", "<style>td { display: none } "),
+        ('alt="', 'alt="Not '),
+    ],
+)  # fmt: skip
+def test_charts_scripts_policy_style_and_alternative_texts_are_compared(
+    other_version, page, old, new
+):
+    rewritten(page, (old, new))
+    (row,) = there(other_version, page)
+    assert row["verdict"] == "not verified"
+    on_it, _, here = row["reason"].partition(" on it, ")
+    assert json.dumps(new[-12:])[1:-1].strip() in on_it.replace('\\"', '"') or new[-12:] in on_it
+    assert new not in here
+    assert one(page)["verdict"] == "edited"
+
+
+def test_texts_in_a_picture_are_compared(others, page):
+    redrawn(page, ">Source: Freedom House", ">Source: Nobody")
+    (row,) = there(others, page)
+    assert row["verdict"] == "not verified"
+    on_it, _, here = row["reason"].partition(" on it, ")
+    assert "Source: Nobody" in on_it
+    assert "Source: Freedom House" in here
+    row = one(page)
+    assert row["verdict"] == "edited"
+    assert "Source: Nobody" in row["edits"][0].partition(" on it, ")[0]
+
+
+def test_shapes_in_a_picture_may_be_others_where_another_version_draws_them(
+    elsewhere, other_version, page, tmp_path, monkeypatch
+):
+    redrawn(page, 'transform="translate(', 'transform="translate(1')
+    (row,) = there(other_version, page)
+    assert row["verdict"] == "not verified"  # the same version draws the same shapes
+    assert one(page)["verdict"] == "edited"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    metadata = installed(elsewhere, "vl-convert-python", "99.0")
+    (row,) = there(elsewhere, page)
+    redrawn(page, ">Source: Freedom House", ">Source: Nobody")
+    (forged,) = there(elsewhere, page)
+    shutil.rmtree(metadata)
+    assert row["verdict"] == "identical", row
+    assert row["compared"][2:] == ["the page (of its pictures, the texts)"]
+    assert forged["verdict"] == "not verified"
+
+
+def test_a_pdf_is_compared_by_its_bytes_from_whichever_file_is_named(pdf):
+    for path in (pdf.parent, pdf, pdf.with_suffix(".ipynb"), pdf.with_suffix(".html")):
+        row = one(path)
+        assert row["verdict"] == "identical", row
+        assert row["compared"][2:] == ["the page", "the PDF"]
+        assert row["notes"] == []
+    done = verify(pdf)
+    head, *_, last = done.stdout.splitlines()
+    outputs, results = row["compared"][:2]
+    assert head == f"{pdf}: identical: {outputs}, {results}, the page, the PDF"
+    assert last == (
+        "taken as they stand, since no run gives them again: authors, name of the notebook, date, "
+        "commit"
+    )
+    pdf.write_bytes(pdf.read_bytes() + b"\n")
+    done = verify(pdf)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == f"{pdf}: edited"
+    assert "  the PDF is not the one that the run gives with its record: " in done.stdout
+
+
+def test_a_pdf_beside_its_record_alone_is_compared(pdf):
+    for ending in (".ipynb", ".html"):
+        pdf.with_suffix(ending).unlink()
+    row = one(pdf)
+    assert row["verdict"] == "identical", row
+    assert row["compared"][2:] == ["the PDF"]
+
+
+def test_a_pdf_of_other_versions_is_said_to_be_not_compared(others, pdf):
+    (row,) = there(others, pdf)
+    assert row["verdict"] == "identical", row
+    assert row["compared"][2:] == ["the page", "the PDF"]  # these others make the same bytes
+    pdf.write_bytes(pdf.read_bytes() + b"\n")
+    done = verify(pdf, env=os.environ | {"PYTHONPATH": str(others)})
+    assert done.returncode == 0
+    head = done.stdout.splitlines()[0]
+    assert ", but its PDF was not compared (other versions): " in head
+    assert head.endswith(", the page")
+    (row,) = there(others, pdf)
+    assert row["notes"] == ["its PDF was not compared (other versions)"]
+    assert row["edits"] == []
+
+
+def test_a_pdf_alone_is_not_verified(pdf, tmp_path):
+    alone = Path(shutil.copy(pdf, tmp_path / "alone.pdf"))
+    (tmp_path / "alone.json").write_text("{}", encoding="utf-8")  # of something else
+    done = verify(alone)
+    assert done.returncode == 3
+    assert done.stdout.splitlines()[0] == (
+        f"{alone}: not verified: a PDF holds no record of its run: lay the executed notebook, the "
+        "page or the record beside it, under the same name, or name one of these instead"
+    )
+    assert one(alone)["edits"] == []
+
+
+def test_pages_and_pdfs_of_a_run_that_differs_are_said_to_be_not_compared(pdf):
+    page = pdf.with_suffix(".html")
+    for ending in (".ipynb", ".json"):
+        pdf.with_suffix(ending).unlink()
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text.replace("32270", "32271"), encoding="utf-8")
+    row = one(page)
+    assert row["verdict"] == "differs"
+    assert row["notes"] == [
+        f"its {what} was not compared: that of a run that differs is another"
+        for what in ("page", "PDF")
+    ]
+
+
+# other data, code and environment than those of the record
 
 
 def test_changed_data_are_named_and_what_they_change(elsewhere, ran, report, monkeypatch):
@@ -491,15 +708,8 @@ def test_missing_data_are_named(elsewhere, report):
     assert (data["place"], data["now"]) == ("form_1m/2021-02.parquet", None)
 
 
-def test_changed_code_and_another_version_are_named(elsewhere, record, tmp_path):
-    with (elsewhere / "kzresearch" / "captions.py").open("a", encoding="utf-8") as file:
-        file.write("# another\n")
-    metadata = elsewhere / "x-1.0.dist-info" / "METADATA"
-    metadata.parent.mkdir()
-    metadata.write_text("Metadata-Version: 2.1\nName: x\nVersion: 1.0\n", encoding="utf-8")
+def test_changed_code_and_another_version_are_named(elsewhere, other_code, other_version, record):
     done = verify(record, env=os.environ | {"PYTHONPATH": str(elsewhere)})
-    shutil.copy(ROOT / "kzresearch" / "captions.py", elsewhere / "kzresearch")
-    shutil.rmtree(metadata.parent)
     assert done.returncode == 0, done.stdout
     head, *lines = done.stdout.splitlines()
     assert head.startswith(f"{record}: identical, with other code and environment: ")
@@ -637,13 +847,21 @@ def test_wrong_words_end_in_a_sentence(tmp_path, record):
         ([], 2, "Missing argument 'PATH…'"),
         ([""], 3, "Error: name an executed notebook, a page, a record, or a folder of them"),
         ([tmp_path / "none"], 3, f"cannot read {tmp_path / 'none'}: no such file or directory"),
-        ([tmp_path / "empty"], 3, f"Error: {tmp_path / 'empty'} holds no runs: name the folder"),
+        ([tmp_path / "empty"], 3, f"Error: {tmp_path / 'empty'} holds no runs: in a folder, "),
+        (
+            [tmp_path / "empty"],
+            3,
+            "NOTEBOOK-RUNID.ipynb, .json, .html or .pdf, where RUNID is 12 hex",
+        ),
+        ([tmp_path / "renamed"], 3, f"Error: {tmp_path / 'renamed'} holds no runs: in a folder, "),
         ([record, "--notebook", "none.ipynb"], 3, "Error: cannot read the notebook none.ipynb: "),
         ([record, "--engine", "quick"], 2, "'quick' is not one of"),
         ([record, "--timeout", "0"], 2, "--timeout"),
         (["s3:///x"], 3, "Error: cannot use s3:///"),
     ):
         (tmp_path / "empty").mkdir(exist_ok=True)
+        (tmp_path / "renamed").mkdir(exist_ok=True)
+        shutil.copy(record, tmp_path / "renamed" / "final.json")
         done = verify(*words)
         assert done.returncode == code, words
         assert sentence in done.stdout + done.stderr
