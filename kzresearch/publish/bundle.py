@@ -345,6 +345,7 @@ def _checked_source(contents: Contents, one: Found, outputs: Outputs) -> str:
         source = bare(executed)
         checks = {
             "record": executed["metadata"]["kzresearch"] == record and record_file(record) == left,
+            "run id": records.run_id_of(record) == record["run_id"],
             "cells": records.environment().code(source) == record["code"],
         }
         if record["status"] == "completed":
