@@ -334,6 +334,7 @@ def test_crate_is_all_that_it_should_be_but_for_what_nobody_knows(
         "ro-crate-1.1_22.3": 1,  # nobody has published it yet
         "ro-crate-1.1_30.2": 2,  # an author's institution is not known
         "ro-crate-1.1_30.3": 2,
+        "ro-crate-1.1_31.2": 1,  # the contributors as such have no address
     }
 
 
@@ -558,8 +559,10 @@ def test_terms_are_what_the_sources_say_and_unknown_where_they_are_not_known(unp
 
 
 def test_results_are_those_of_the_records(unpacked: Path):
-    table, typed = pl.read_csv(unpacked / "results.csv"), results(unpacked)
-    assert_frame_equal(pl.read_csv(in_lines(typed)), table)
+    articles = {"parameter_article": pl.String}
+    table = pl.read_csv(unpacked / "results.csv", schema_overrides=articles)
+    typed = results(unpacked)
+    assert (unpacked / "results.csv").read_bytes() == in_lines(typed)
     named = [one for one in table.columns if one.startswith("parameter_")]
     assert sorted(named) == [f"parameter_{n}" for n in ("article", "n", "period", "region", "text")]
     fields = {
@@ -580,9 +583,8 @@ def test_results_are_those_of_the_records(unpacked: Path):
         for name, one in record["results"].items():
             row = found[record["run_id"], name]
             count += 1
-            given = {n: row[f"parameter_{n}"] for n in record["parameters"]}
-            assert given == record["parameters"]
-            assert {row[n] for n in named} - {*given.values()} <= {None}
+            told = {n.removeprefix("parameter_"): row[n] for n in named if row[n] is not None}
+            assert told == record["parameters"]
             assert whole[record["run_id"], name]["cells"] == one["cells"]
             assert whole[record["run_id"], name]["sources"] == one["sources"]
             assert (row["sources"] or "") == "; ".join(one["sources"])
@@ -642,7 +644,7 @@ def test_citation_file(unpacked: Path, made_folder: Path, doi: str | None):
     ]
     cited, *_ = json.loads(cite.collection(completed(folder / "runs"))["csl"])
     assert cited["author"] == [
-        *({"literal": AUTHOR}, {"family": "Әбдіқадырова", "given": "Айгерім"}),
+        *({"literal": AUTHOR.replace("<", "‹")}, {"family": "Әбдіқадырова", "given": "Айгерім"}),
         {"literal": "kzresearch contributors"},
     ]
     assert [one["title"] for one in package(folder)["contributors"]] == [
