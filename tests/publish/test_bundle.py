@@ -35,11 +35,12 @@ from rocrate_validator import models, services
 from kzresearch import cli, records, schemas, sources
 from kzresearch.errors import OutputError
 from kzresearch.publish import archive, bundle, cite, describe, wheel
-from kzresearch.publish.archive import CHECKSUMS, CRATE
+from kzresearch.publish.archive import CHECKSUMS, CRATE, Contents
+from kzresearch.publish.datapackage import add_results
 from kzresearch.records import RecordError
 from kzresearch.run.batch import Block, Options, make, record_file
 from kzresearch.run.pool import Pool
-from kzresearch.run.results import in_lines, lines, results
+from kzresearch.run.results import in_lines, lines, results, table
 from kzresearch.run.single import STOCK
 from tests.run.made import RECORDS, made
 
@@ -560,10 +561,10 @@ def test_terms_are_what_the_sources_say_and_unknown_where_they_are_not_known(unp
 
 def test_results_are_those_of_the_records(unpacked: Path):
     articles = {"parameter_article": pl.String}
-    table = pl.read_csv(unpacked / "results.csv", schema_overrides=articles)
+    shown = pl.read_csv(unpacked / "results.csv", schema_overrides=articles)
     typed = results(unpacked)
     assert (unpacked / "results.csv").read_bytes() == in_lines(typed)
-    named = [one for one in table.columns if one.startswith("parameter_")]
+    named = [one for one in shown.columns if one.startswith("parameter_")]
     assert sorted(named) == [f"parameter_{n}" for n in ("article", "n", "period", "region", "text")]
     fields = {
         field["name"]: (field["type"], field["description"])
@@ -571,11 +572,11 @@ def test_results_are_those_of_the_records(unpacked: Path):
         if one["name"] == "results"
         for field in one["schema"]["fields"]
     }
-    assert list(fields) == table.columns
+    assert list(fields) == shown.columns
     assert fields["parameter_n"] == ("integer", "parameter n")
     assert fields["parameter_region"] == ("string", "parameter region")
     whole = {(row["run_id"], row["name"]): row for row in typed.iter_rows(named=True)}
-    rows = list(table.iter_rows(named=True))
+    rows = list(shown.iter_rows(named=True))
     found = {(row["run_id"], row["name"]): row for row in rows}
     count = 0
     for path in (unpacked / "runs").glob("*.json"):
@@ -591,9 +592,48 @@ def test_results_are_those_of_the_records(unpacked: Path):
             for column in ("value", "text", "unit", "formula", "note"):
                 assert row[column] == one[column], column
     assert count == len(rows) > 20
-    schemas.Results.validate(table.select(schemas.Results.column_names()), cast=True)
+    schemas.Results.validate(shown.select(schemas.Results.column_names()), cast=True)
     nothing = [row for row in rows if row["name"] == "nothing"]
     assert [row["value"] for row in nothing] == [None, None]
+
+
+def test_each_parameter_is_a_column_of_its_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def frame(*given: dict) -> pl.DataFrame:
+        figure = {"value": 1.0, "text": "1", "unit": "things", "cells": [], "sources": ["a", "b"]}
+        figure |= {"formula": None, "note": "a, b"}
+        return table(
+            [
+                {
+                    "run_id": f"{n:012x}",
+                    "notebook": "n",
+                    "parameters": one,
+                    "results": {"x": figure},
+                }
+                for n, one in enumerate(given)
+            ]
+        )
+
+    assert in_lines(frame({})).decode() == (
+        "\ufeffrun_id,notebook,name,value,text,unit,formula,note,sources\n"
+        '000000000000,n,x,1.0,1,things,,"a, b",a; b\n'
+    )
+    assert lines(frame({"none": "a"}))["parameter_none"].to_list() == ["a"]
+    assert lines(frame({"a": None}))["parameter_a"].to_list() == [None]
+    found = frame({"i": 1, "f": 0.5, "b": True, "m": 1}, {"s": "a", "m": "x"})
+    resource = add_results(Contents(tmp_path), found, [])
+    types = {field["name"]: field["type"] for field in resource["schema"]["fields"]}
+    assert {name: kind for name, kind in types.items() if name.startswith("parameter_")} == {
+        "parameter_i": "integer",
+        "parameter_f": "number",
+        "parameter_b": "boolean",
+        "parameter_m": "string",
+        "parameter_s": "string",
+    }
+    descriptor = {"name": "a", "resources": [resource]}
+    (tmp_path / "datapackage.json").write_text(json.dumps(descriptor), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert frictionless.validate("datapackage.json").valid
+    assert_frame_equal(results(tmp_path), found)
 
 
 @pytest.mark.usefixtures("quick")
