@@ -328,7 +328,7 @@ def _pages_made_again(contents: Contents, found: list[Found], outputs: Outputs) 
 
     if not pages:
         return ()
-    # The engine that runs nothing starts no process for it.
+    # Nothing is run: the other engine would start a process for that.
     with Pool(os.cpu_count() or 1, STOCK) as pool:
         return tuple(sorted(filter(None, as_they_end(pages, other, pool))))
 
@@ -345,6 +345,7 @@ def _checked_source(contents: Contents, one: Found, outputs: Outputs) -> str:
         source = bare(executed)
         checks = {
             "record": executed["metadata"]["kzresearch"] == record and record_file(record) == left,
+            "run id": records.run_id_of(record) == record["run_id"],
             "cells": records.environment().code(source) == record["code"],
         }
         if record["status"] == "completed":
@@ -400,7 +401,8 @@ def _about(
         title=f"{subject}: {several}",
         description=f"{several} of kzresearch"
         + (f", {failed} of them failed" if failed else "")
-        + f", with {figures:,} recorded figures, on the tables of version {version}; collection {collection}",
+        + f", with {figures:,} recorded figures, on the tables of version {version}; "
+        f"collection {collection}",
         version=version,
         ended=when.isoformat(),
         collection=collection,

@@ -134,7 +134,10 @@ def table(records: Sequence[Json], whole: Callable[[Json], Json] = lambda one: o
         for name, value in one["parameters"].items():
             types.setdefault(name, set()).add(type(value))
     kinds: dict[type, Any] = {str: pl.String, int: pl.Int64, float: pl.Float64, bool: pl.Boolean}
-    fields = {n: kinds[next(iter(t))] if len(t) == 1 else pl.String for n, t in types.items()}
+    fields = {
+        n: kinds.get(next(iter(t)), pl.String) if len(t) == 1 else pl.String
+        for n, t in types.items()
+    }
     fields = fields or {NONE: pl.String}  # a struct has a field
     cell = pl.Struct({"workbook": pl.String, "cell": pl.String})
     schema: dict[str, Any] = {

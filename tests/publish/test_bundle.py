@@ -34,10 +34,14 @@ from rocrate_validator import models, services
 
 from kzresearch import cli, records, schemas, sources
 from kzresearch.errors import OutputError
-from kzresearch.publish import archive, bundle, describe, wheel
-from kzresearch.publish.archive import CHECKSUMS, CRATE
+from kzresearch.publish import archive, bundle, cite, describe, wheel
+from kzresearch.publish.archive import CHECKSUMS, CRATE, Contents
+from kzresearch.publish.datapackage import add_results
 from kzresearch.records import RecordError
-from kzresearch.run.batch import Block, Options, make
+from kzresearch.run.batch import Block, Options, make, record_file
+from kzresearch.run.pool import Pool
+from kzresearch.run.results import in_lines, lines, results, table
+from kzresearch.run.single import STOCK
 from tests.run.made import RECORDS, made
 
 DOI = "10.5281/zenodo.1234567"
@@ -60,7 +64,7 @@ def hostile(path: Path) -> Path:
     )
     notebook = nbformat.read(path, as_version=4)
     notebook["cells"][0]["source"] = f"# Title {SCRIPT} *x* [y](z) | w: v\n\nA question {SCRIPT}."
-    notebook["metadata"]["authors"] = [{"name": AUTHOR}, {"name": "Айгүл"}]
+    notebook["metadata"]["authors"] = [{"name": AUTHOR}, {"name": PERSON}]
     nbformat.write(notebook, path)
     return path
 
@@ -80,6 +84,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made_runs = make(blocks, folder / "runs", Options(progress=False), say=lambda _: None)
     assert [record["status"] for _, record in made_runs.runs].count("failed") == 1
     return folder / "runs"
+
+
+PERSON = "Әбдіқадырова, Айгерім"
+
+
+def completed(folder: Path) -> list[dict]:
+    """The records of the completed runs in a folder."""
+    found = [records.read(path) for path in folder.glob("*.json")]
+    return [record for record in found if record["status"] == "completed"]
+
+
+def made_of(path: Path, ending: str) -> bytes:
+    """The page or the PDF of the executed notebook that lies beside a file."""
+    with Pool(1, STOCK) as pool:
+        return pool.page(path.with_suffix(".ipynb").read_bytes(), ending)
 
 
 def by_name(folder: Path, name: str) -> Path:
@@ -178,7 +197,11 @@ def test_runs_are_there_as_they_were_with_index_and_notebooks(runs: Path, unpack
     page = BeautifulSoup((unpacked / "runs/index.html").read_text(encoding="utf-8"), "html.parser")
     links = {requests.utils.unquote(one["href"]) for one in page.find_all("a")}
     links.remove("#cite-this")
-    assert links == {path.name for path in (unpacked / "runs").iterdir()} - {"index.html"}
+    downloads = {"../results.csv", "../results.parquet"}
+    assert links - downloads == {p.name for p in (unpacked / "runs").iterdir()} - {"index.html"}
+    assert downloads <= links
+    for link in downloads:
+        assert (unpacked / "runs" / link).is_file()
     for path in (unpacked / "runs").glob("*.json"):
         record = records.read(path)
         source = (unpacked / "notebooks" / f"{record['notebook']}.ipynb").read_text("utf-8")
@@ -312,6 +335,7 @@ def test_crate_is_all_that_it_should_be_but_for_what_nobody_knows(
         "ro-crate-1.1_22.3": 1,  # nobody has published it yet
         "ro-crate-1.1_30.2": 2,  # an author's institution is not known
         "ro-crate-1.1_30.3": 2,
+        "ro-crate-1.1_31.2": 1,  # the contributors as such have no address
     }
 
 
@@ -405,13 +429,13 @@ def test_a_failed_run_is_an_action_with_its_error_and_no_figures(unpacked: Path)
 
 def test_who_is_named_is_an_agent_and_nobody_else(unpacked: Path):
     people = {one["@id"]: one["name"] for one in graph(unpacked) if one["@type"] == "Person"}
-    assert sorted(people.values()) == sorted([AUTHOR, "Айгүл"])
+    assert sorted(people.values()) == sorted([AUTHOR, PERSON])
     author = records.read(by_name(unpacked / "runs", "hostile"))
     for run_id, action in actions(unpacked).items():
         assert ("agent" in action) == (run_id == author["run_id"])
     assert [people[one["@id"]] for one in actions(unpacked)[author["run_id"]]["agent"]] == [
         AUTHOR,
-        "Айгүл",
+        PERSON,
     ]
 
 
@@ -440,7 +464,7 @@ def test_data_package_is_valid(unpacked: Path, tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("name", "before", "after", "kind"),
     [
-        ("results", b",2,", b",two,", "type-error"),
+        ("results", b",2.0,", b",two,", "type-error"),
         ("population", b"2000-01-01", b"2000-01-32", "type-error"),
         ("workbooks", b"KZ-10", b"", "constraint-error"),
         ("transcribed-regions", b"KZ-11,", b"KZ-10,", "primary-key"),
@@ -468,6 +492,9 @@ def test_csv_and_parquet_hold_the_same(unpacked: Path):
         csv_file = unpacked / resource["path"]
         parquet = unpacked / describe.parquet_of(resource["path"])
         frame = pl.read_parquet(parquet)
+        if resource["name"] == "results":
+            assert frame.columns[2] == "parameters"
+            frame = lines(frame)
         texts = pl.read_csv(csv_file, schema=dict.fromkeys(frame.columns, pl.String))
         typed = texts.with_columns(
             pl.col(name).str.to_date() if kind == pl.Date else pl.col(name).cast(kind)
@@ -533,8 +560,23 @@ def test_terms_are_what_the_sources_say_and_unknown_where_they_are_not_known(unp
 
 
 def test_results_are_those_of_the_records(unpacked: Path):
-    table = pl.read_csv(unpacked / "results.csv")
-    rows = list(table.iter_rows(named=True))
+    articles = {"parameter_article": pl.String}
+    shown = pl.read_csv(unpacked / "results.csv", schema_overrides=articles)
+    typed = results(unpacked)
+    assert (unpacked / "results.csv").read_bytes() == in_lines(typed)
+    named = [one for one in shown.columns if one.startswith("parameter_")]
+    assert sorted(named) == [f"parameter_{n}" for n in ("article", "n", "period", "region", "text")]
+    fields = {
+        field["name"]: (field["type"], field["description"])
+        for one in package(unpacked)["resources"]
+        if one["name"] == "results"
+        for field in one["schema"]["fields"]
+    }
+    assert list(fields) == shown.columns
+    assert fields["parameter_n"] == ("integer", "parameter n")
+    assert fields["parameter_region"] == ("string", "parameter region")
+    whole = {(row["run_id"], row["name"]): row for row in typed.iter_rows(named=True)}
+    rows = list(shown.iter_rows(named=True))
     found = {(row["run_id"], row["name"]): row for row in rows}
     count = 0
     for path in (unpacked / "runs").glob("*.json"):
@@ -542,15 +584,56 @@ def test_results_are_those_of_the_records(unpacked: Path):
         for name, one in record["results"].items():
             row = found[record["run_id"], name]
             count += 1
-            assert json.loads(row["parameters"]) == record["parameters"]
-            assert json.loads(row["cells"]) == one["cells"]
-            assert json.loads(row["sources"]) == one["sources"]
+            told = {n.removeprefix("parameter_"): row[n] for n in named if row[n] is not None}
+            assert told == record["parameters"]
+            assert whole[record["run_id"], name]["cells"] == one["cells"]
+            assert whole[record["run_id"], name]["sources"] == one["sources"]
+            assert (row["sources"] or "") == "; ".join(one["sources"])
             for column in ("value", "text", "unit", "formula", "note"):
                 assert row[column] == one[column], column
     assert count == len(rows) > 20
-    schemas.Results.validate(pl.read_parquet(unpacked / "results.parquet"))
+    schemas.Results.validate(shown.select(schemas.Results.column_names()), cast=True)
     nothing = [row for row in rows if row["name"] == "nothing"]
     assert [row["value"] for row in nothing] == [None, None]
+
+
+def test_each_parameter_is_a_column_of_its_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def frame(*given: dict) -> pl.DataFrame:
+        figure = {"value": 1.0, "text": "1", "unit": "things", "cells": [], "sources": ["a", "b"]}
+        figure |= {"formula": None, "note": "a, b"}
+        return table(
+            [
+                {
+                    "run_id": f"{n:012x}",
+                    "notebook": "n",
+                    "parameters": one,
+                    "results": {"x": figure},
+                }
+                for n, one in enumerate(given)
+            ]
+        )
+
+    assert in_lines(frame({})).decode() == (
+        "\ufeffrun_id,notebook,name,value,text,unit,formula,note,sources\n"
+        '000000000000,n,x,1.0,1,things,,"a, b",a; b\n'
+    )
+    assert lines(frame({"none": "a"}))["parameter_none"].to_list() == ["a"]
+    assert lines(frame({"a": None}))["parameter_a"].to_list() == [None]
+    found = frame({"i": 1, "f": 0.5, "b": True, "m": 1}, {"s": "a", "m": "x"})
+    resource = add_results(Contents(tmp_path), found, [])
+    types = {field["name"]: field["type"] for field in resource["schema"]["fields"]}
+    assert {name: kind for name, kind in types.items() if name.startswith("parameter_")} == {
+        "parameter_i": "integer",
+        "parameter_f": "number",
+        "parameter_b": "boolean",
+        "parameter_m": "string",
+        "parameter_s": "string",
+    }
+    descriptor = {"name": "a", "resources": [resource]}
+    (tmp_path / "datapackage.json").write_text(json.dumps(descriptor), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert frictionless.validate("datapackage.json").valid
+    assert_frame_equal(results(tmp_path), found)
 
 
 @pytest.mark.usefixtures("quick")
@@ -567,7 +650,9 @@ def test_where_all_failed_there_are_no_figures_and_no_sources(
     found = frictionless.validate("datapackage.json")
     assert found.valid
     assert [task.stats.get("rows", 0) for task in found.tasks] == [0]
-    assert pl.read_parquet("results.parquet").columns == schemas.Results.column_names()
+    assert results(".").is_empty()
+    assert pl.read_csv("results.csv").columns == schemas.Results.column_names()
+    assert "All runs together" not in Path("README.md").read_text("utf-8")
     assert "sources" not in package(tmp_path / "b")
     assert yaml.safe_load(Path("CITATION.cff").read_text("utf-8"))["authors"] == [
         {"name": "kzresearch contributors"}
@@ -593,7 +678,20 @@ def test_citation_file(unpacked: Path, made_folder: Path, doi: str | None):
     assert content["cff-version"] == "1.2.0"
     assert content["type"] == "dataset"
     assert content["message"]
-    assert content["authors"] == [{"name": AUTHOR}, {"name": "Айгүл"}]
+    assert content["authors"] == [
+        *({"name": AUTHOR}, {"family-names": "Әбдіқадырова", "given-names": "Айгерім"}),
+        {"name": "kzresearch contributors"},  # of the runs that name nobody
+    ]
+    cited, *_ = json.loads(cite.collection(completed(folder / "runs"))["csl"])
+    assert cited["author"] == [
+        *({"literal": AUTHOR.replace("<", "‹")}, {"family": "Әбдіқадырова", "given": "Айгерім"}),
+        {"literal": "kzresearch contributors"},
+    ]
+    assert [one["title"] for one in package(folder)["contributors"]] == [
+        *(AUTHOR, PERSON, "kzresearch contributors"),
+    ]
+    named = [entity(folder, one["@id"])["name"] for one in entity(folder, "./")["author"]]
+    assert named == [AUTHOR, PERSON, "kzresearch contributors"]
     assert content.get("doi") == doi
     assert ("# doi: 10.…" in text) == (doi is None)
     assert content["version"] == package(folder)["version"]
@@ -613,7 +711,10 @@ def test_citation_file(unpacked: Path, made_folder: Path, doi: str | None):
 def test_the_doi_stands_everywhere_or_nowhere(unpacked: Path, made_folder: Path):
     address = f"https://doi.org/{DOI}"
     assert package(unpacked)["id"] == address
-    assert entity(unpacked, "./")["identifier"] == address
+    name = f"kzresearch-{records.collection_id(completed(unpacked / 'runs'))}"
+    assert entity(unpacked, "./")["identifier"] == [address, name]
+    assert entity(made_folder, "./")["identifier"] == name
+    assert package(unpacked)["name"] == package(made_folder)["name"] == name
     assert f"<{address}>" in (unpacked / "README.md").read_text("utf-8")
     assert address in (unpacked / "ro-crate-preview.html").read_text("utf-8")
     for name in ("README.md", "ro-crate-preview.html", CRATE, "datapackage.json"):
@@ -622,11 +723,31 @@ def test_the_doi_stands_everywhere_or_nowhere(unpacked: Path, made_folder: Path)
 
 
 def test_data_version_is_computed_from_the_data():
+    def version(data: dict[str, str]) -> str:
+        return records.data_version({"data": data})
+
     data = {"form_1m/2021-02.parquet": "a", "form_1m/2022-12.parquet": "b", "workbooks.csv": "c"}
-    version = bundle.data_version(data)
-    assert re.fullmatch(r"2022-12\+[0-9a-f]{12}", version)
-    assert bundle.data_version(data | {"workbooks.csv": "d"}) != version
-    assert re.fullmatch("[0-9a-f]{12}", bundle.data_version({"workbooks.csv": "c"}))
+    text = json.dumps(data, separators=(",", ":"))
+    assert version(data) == f"2022-12+{sha256(text.encode())[:12]}"
+    assert version(data | {"workbooks.csv": "d"}) != version(data)
+    assert version(dict(reversed(data.items()))) == version(data)
+    assert re.fullmatch("[0-9a-f]{12}", version({"workbooks.csv": "c"}))
+    assert re.fullmatch("[0-9a-f]{12}", version({"form_1m/<b>\n.parquet": "c"}))
+
+
+def test_one_data_version_and_one_citation_stand_everywhere(runs: Path, unpacked: Path):
+    record = records.read(by_name(runs, "period_report"))
+    version = records.data_version(record)
+    assert version.startswith("2022-12+")
+    assert package(unpacked)["version"] == entity(unpacked, "./")["version"] == version
+    text = cite.collection(completed(unpacked / "runs"))["text"]
+    assert f", data {version}, " in text
+    shown = "".join(f"    {line}\n" if line else "\n" for line in text.splitlines())
+    assert f"\n\n{shown}" in (unpacked / "README.md").read_text("utf-8")
+    for folder in (runs, unpacked / "runs"):
+        page = BeautifulSoup((folder / "index.html").read_text("utf-8"), "html.parser")
+        assert f"Data version{version}" in page.dl.get_text()
+        assert page.find(id="cite-text").text.strip() == text.strip()
 
 
 def test_texts_of_runs_are_data_in_the_readme_and_on_the_page(unpacked: Path):
@@ -640,7 +761,7 @@ def test_texts_of_runs_are_data_in_the_readme_and_on_the_page(unpacked: Path):
     assert not shown.find_all(["script", "em", "img"])
     assert {one["href"] for one in shown.find_all("a")} == {f"https://doi.org/{DOI}"}
     words = " ".join(shown.get_text().split())
-    assert f"By {AUTHOR}, Айгүл." in words
+    assert f"By {AUTHOR}; {PERSON}; kzresearch contributors." in words
     assert f"ValueError in cell 3: {' '.join(HOSTILE.split())}" in words
     html = (unpacked / "ro-crate-preview.html").read_text("utf-8")
     page = BeautifulSoup(html, "html.parser")
@@ -728,7 +849,7 @@ def test_the_command_says_what_it_made(runs: Path, tmp_path: Path):
     assert done.stdout == f"bundle   {target}\n"
     assert re.fullmatch(
         r"5 runs of 4 notebooks of kzresearch, 1 of them failed, with \d+ recorded figures, on the "
-        r"tables of version 2022-12\+[0-9a-f]{12}\n",
+        r"tables of version 2022-12\+[0-9a-f]{12}; collection [0-9a-f]{12}\n",
         done.stderr,
     )
     assert archive.is_bundle(target)
@@ -847,6 +968,13 @@ def give_other_value(record: dict) -> None:
 
 CHANGES = {
     "record": lambda ipynb: edited(ipynb.with_suffix(".json"), give_other_value),
+    "run id": lambda ipynb: [
+        edited(ipynb.with_suffix(".json"), lambda r: r["versions"].update(polars="0.0.1")),
+        edited(ipynb, lambda n: n["metadata"]["kzresearch"]["versions"].update(polars="0.0.1")),
+    ],
+    "spelling": lambda ipynb: ipynb.with_suffix(".json").write_text(
+        ipynb.with_suffix(".json").read_text("utf-8") + "\n", "utf-8"
+    ),
     "outputs": lambda ipynb: edited(
         ipynb, lambda n: n["cells"][-1]["outputs"][0]["data"].update({"text/plain": "7"})
     ),
@@ -867,8 +995,71 @@ def test_files_that_are_not_as_the_run_left_them_are_refused(runs: Path, tmp_pat
     with pytest.raises(RecordError, match="is not as its run left it") as error:
         bundle.bundle(folder, tmp_path / "b", archive=False)
     assert f"{ipynb} is not as its run left it" in str(error.value)
+    what = "record" if what == "spelling" else what
     assert what in re.search(r"\((.*?)\)", str(error.value).partition("left it")[2])[1].split(", ")
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+FORGED = {
+    "html": lambda content, _: content.replace(b"</h1>", b", almost none</h1>"),
+    "pdf": lambda content, _: content + b"\n% mine",
+    "another run's": lambda _, other: other.read_bytes(),
+}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("what", FORGED)
+def test_what_the_notebook_does_not_make_is_refused(runs: Path, tmp_path: Path, what: str):
+    folder = copied(runs, tmp_path / "runs", "книга о делах")
+    path, other = sorted(folder.glob("*.html"))
+    ending = "pdf" if what == "pdf" else "html"
+    forged = path.with_suffix(f".{ending}")
+    good = made_of(path, ending)
+    forged.write_bytes(FORGED[what](good, other))
+    assert forged.read_bytes() != good
+    said = refusal(folder, "--out", tmp_path / "b").stderr
+    assert said == (
+        f"Error: {forged} is not what its notebook makes: it was changed since, or is of another "
+        "run; take it away, and run the command that made it again, with --formats "
+        f"{ending}\n"
+    )
+    assert [one.name for one in tmp_path.iterdir()] == ["runs"]
+    forged.write_bytes(good)
+    bundle.bundle(folder, tmp_path / "b", archive=False)
+    assert (tmp_path / "b" / "runs" / forged.name).read_bytes() == good
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_other_versions_made_otherwise_is_made_again_and_said(runs: Path, tmp_path: Path):
+    folder = copied(runs, tmp_path / "runs", "period_report")
+    old = by_name(folder, "period_report")
+    executed = json.loads(old.with_suffix(".ipynb").read_text("utf-8"))
+    record = executed["metadata"]["kzresearch"]
+    record["versions"]["polars"] = "0.0.1"
+    record["run_id"] = records.run_id_of(record)
+    path = folder / f"period_report-{record['run_id']}.html"
+    path.with_suffix(".ipynb").write_text(json.dumps(executed), "utf-8")
+    path.with_suffix(".json").write_bytes(record_file(records.in_order(executed)))
+    old.with_suffix(".html").rename(path)
+    for ending in (".json", ".ipynb"):
+        old.with_suffix(ending).unlink()
+    said: list[str] = []
+    bundle.bundle(folder, tmp_path / "b", archive=False, say=said.append)
+    assert said[0] == (
+        f"made again: {path.name}, since other versions of packages than are installed made what "
+        "lies there, and now it comes out otherwise"
+    )
+    there = files(tmp_path / "b")
+    assert there[f"runs/{path.name}"] == made_of(path, "html") != path.read_bytes()
+    readme = there["README.md"].decode()
+    assert "1 of the pages and PDFs are not as the runs left them" in readme
+    assert f"\n- {path.name.replace('_', chr(92) + '_')}\n" in readme
+    assert archive.is_bundle(tmp_path / "b")
+    path.write_bytes(there[f"runs/{path.name}"])
+    again: list[str] = []
+    bundle.bundle(folder, tmp_path / "c", archive=False, say=again.append)
+    assert again == said[1:]
+    assert "not as the runs left them" not in (tmp_path / "c" / "README.md").read_text("utf-8")
 
 
 def test_what_is_no_record_or_of_another_run_is_refused(runs: Path, tmp_path: Path):
@@ -901,12 +1092,12 @@ def test_links_are_not_followed(runs: Path, tmp_path: Path):
 def test_every_file_of_a_run_is_taken_and_no_other(runs: Path, tmp_path: Path):
     folder = copied(runs, tmp_path / "runs", "period_report")
     pdf = by_name(folder, "period_report").with_suffix(".pdf")
-    pdf.write_bytes(b"%PDF-1.7")
+    pdf.write_bytes(made_of(pdf, "pdf"))
     (folder / "diary.txt").write_text("mine", encoding="utf-8")
     (folder / "sub").mkdir()
     bundle.bundle(folder, tmp_path / "b", archive=False)
     there = files(tmp_path / "b")
-    assert there[f"runs/{pdf.name}"] == b"%PDF-1.7"
+    assert there[f"runs/{pdf.name}"] == pdf.read_bytes()
     assert entity(tmp_path / "b", f"runs/{pdf.name}")["encodingFormat"] == "application/pdf"
     assert "page, PDF, executed notebook, record; " in there["README.md"].decode()
     assert pdf.name in there["runs/index.html"].decode()

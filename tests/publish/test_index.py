@@ -30,7 +30,7 @@ def made(number=0, notebook="case_flow", **changes):
         "results": {},
         "software": {"name": "kzresearch", "version": "0.1.0", "git": None},
         "authors": [],
-        "data": {"a.csv": "0" * 64},
+        "data": {"a.csv": "0" * 64, "form_1m/2022-12.parquet": "1" * 64},
         "workbooks": [],
         "sources": [],
         "ended": "2026-01-02T03:04:05+00:00",
@@ -352,9 +352,11 @@ def test_all_runs_together_can_be_cited_and_say_what_they_were_made_of():
         "kzresearch 0.1.0, no commit known; "
         "kzresearch 0.2.0, commit cccccccccccc with uncommitted changes"
     )
-    assert re.fullmatch(r"[0-9a-f]{12}", about["Data version"])
+    assert re.fullmatch(r"2022-12\+[0-9a-f]{12}", about["Data version"])
     assert about["Sources"] == "press"
     assert [a["href"] for a in page.select(".about a")] == ["results.csv", "results.parquet"]
+    above = page_of(records, files={"results.csv"}, downloads="../")
+    assert [a["href"] for a in above.select(".about a")] == ["../results.csv"]
     text = page.find(id="cite-text").text
     assert f"(2 runs of case_flow, people; collection {about['Collection']})" in text
     assert "kzresearch 0.2.0" in text
