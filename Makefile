@@ -48,7 +48,7 @@ lock: $(READY) ## renew requirements.lock
 
 picture: $(READY) ## draw docs/report.png again (needs chromium)
 	@rm -rf out/picture && $(BIN)/kzresearch run case_flow --out out/picture >/dev/null
-	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=900,1262 \
-	  --user-data-dir=out/picture/profile --screenshot=$(CURDIR)/docs/report.png \
-	  file://$$(ls $(CURDIR)/out/picture/*.html) >/dev/null 2>&1
+	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=900,1600 \
+	  --user-data-dir=out/picture/profile --virtual-time-budget=4000 --screenshot=$(CURDIR)/docs/report.png \
+	  file://$$(ls $(CURDIR)/out/picture/case_flow-*.html) >/dev/null 2>&1
 	@echo "wrote docs/report.png"
