@@ -22,7 +22,7 @@ from kzresearch.errors import KzresearchError, ParameterError
 from kzresearch.run import cluster as on_cluster
 from kzresearch.run.batch import Options
 from kzresearch.run.outputs import Outputs
-from kzresearch.run.results import TABLE
+from kzresearch.run.results import COLLECTED, TABLE
 from tests.conftest import command
 from tests.run.made import NUMBER, RECORDS, lasting, made
 from tests.run.servers import (
@@ -379,9 +379,9 @@ def test_an_object_store_and_a_batch_that_goes_on_here(
     again = batch(*given)
     assert again.returncode == 0, again.stderr
     assert again.stderr.startswith("2 runs: 2 done"), again.stderr
-    kept = {name for name in before if name not in {TABLE, "index.html"}}
+    kept = {name for name in before if name not in COLLECTED}
     assert {n: t for n, t in outputs.files().items() if n in kept} == {n: before[n] for n in kept}
-    assert store.asked["PUT"] <= 3, store.asked  # a probe, the table, the index
+    assert store.asked["PUT"] <= 4, store.asked  # a probe, the table twice, the index
     frame = kz.results(where)
     assert frame.equals(pl.read_parquet(io.BytesIO(outputs.read(TABLE))))
     assert frame["run_id"].n_unique() == 2
