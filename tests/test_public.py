@@ -157,3 +157,19 @@ def test_wheel_carries_data_and_notebooks_and_works_outside_a_checkout(tmp_path)
     from kzresearch.notebooks import find_notebook
 
     assert run_id == records.environment().run_id(find_notebook("period_report").content, {})
+
+
+def test_a_fault_of_the_project_itself_is_a_sentence_without_paths(monkeypatch, tmp_path):
+    from click.testing import CliRunner
+
+    from kzresearch import cli, notebooks
+
+    def broken() -> None:
+        raise RuntimeError(f"cannot find {tmp_path}/secret/table.csv")
+
+    monkeypatch.setattr(notebooks, "notebooks", broken)
+    done = CliRunner().invoke(cli.main, ["notebooks"])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: a fault of kzresearch itself: RuntimeError: cannot find ")
+    assert str(tmp_path) not in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -39,6 +39,7 @@ from kzresearch.publish.index import index_page
 from kzresearch.publish.wheel import licence, wheel_name, write_wheel
 from kzresearch.records import RecordError
 from kzresearch.resources import data_dir, lock_file
+from kzresearch.run import RUN_FILE
 from kzresearch.run.batch import as_they_end, record_file
 from kzresearch.run.outputs import Outputs
 from kzresearch.run.pool import PageError, Pool
@@ -46,7 +47,6 @@ from kzresearch.run.results import INDEX, LINES, TABLE, newest, table
 from kzresearch.run.single import STOCK
 
 Json = dict[str, Any]
-_FILE = re.compile(r"(.+-[0-9a-f]{12})\.(ipynb|json|html|pdf)")
 _DOI = re.compile(r"10\.[0-9]{4,9}/[A-Za-z0-9._;()/:-]+")
 MADE = {"html", "pdf"}
 """The endings of what is made of an executed notebook."""
@@ -126,7 +126,7 @@ def _runs(outputs: Outputs) -> tuple[list[Found], int]:
     """The newest run of each notebook with the same parameters, and how many others there are."""
     endings: dict[str, list[str]] = {}
     for name in sorted(outputs.files()):
-        if matched := _FILE.fullmatch(name):
+        if matched := RUN_FILE.fullmatch(name):
             endings.setdefault(matched[1], []).append(matched[2])
     endings = {stem: of for stem, of in endings.items() if {"ipynb", "json"} & {*of}}
     if not endings:

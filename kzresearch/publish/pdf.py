@@ -31,6 +31,7 @@ from kzresearch.publish.blocks import (
     table,
 )
 from kzresearch.publish.html import harmless
+from kzresearch.publish.vega import VERSION
 
 Json = dict[str, Any]
 KEPT = 40
@@ -162,7 +163,7 @@ class _Paper:
         title, notes = _titles(spec.get("title"))
         said = {"description", "title"} if title else {"description"}
         drawn = {name: part for name, part in spec.items() if name not in said}
-        svg = vl_convert.vegalite_to_svg(drawn, vl_version="6.1", allowed_base_urls=[])
+        svg = vl_convert.vegalite_to_svg(drawn, vl_version=VERSION, allowed_base_urls=[])
         # Not the same bytes each time, unlike what Typst makes of it where the same is not there twice.
         content = self._drawn.setdefault(svg, vl_convert.svg_to_pdf(svg))
         alt = spec.get("description") or title or "A chart without a description"

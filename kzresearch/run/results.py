@@ -33,8 +33,8 @@ def results(folder: str | Path) -> pl.DataFrame:
 
     Returns one row per completed run and recorded figure: `run_id`, `notebook`, `parameters` (a
     struct with a field for each parameter of any of the notebooks: `.unnest("parameters")` makes
-    columns of them, where none has the name of another column), `name`, `value` (null where no source reports it), `text` (what a reader is
-    shown), `unit`, `cells` (list of {workbook, cell}), `sources`, `formula`, `note`. Of runs with
+    columns of them, where none has the name of another column), `name`, `value` (null where no
+    source reports it), `text` (what a reader is shown), `unit`, `cells` (list of {workbook, cell}), `sources`, `formula`, `note`. Of runs with
     the same notebook and parameters, made by several versions of notebook, code or data, the newest
     that was completed counts.
 

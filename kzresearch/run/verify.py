@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kzresearch.errors import OutputError, ParameterError
+from kzresearch.run import RUN_FILE
 from kzresearch.run.batch import Options, as_they_end
 from kzresearch.run.outputs import Outputs
 from kzresearch.run.pool import Pool
@@ -34,7 +34,6 @@ LISTED = 12
 """How many things of a kind a reader is shown; the JSON report has them all."""
 _ENDINGS = (".ipynb", ".json", ".html", ".pdf")
 """Of the files of a run: the notebook first, whose record is the run's."""
-_FILE = re.compile(r"(.+-[0-9a-f]{12})\.(ipynb|json|html|pdf)")
 TAKEN = "taken as they stand, since no run gives them again: authors, name of the notebook, date, commit"
 
 
@@ -312,7 +311,7 @@ class Left:
 
     def has(self, name: str) -> bool:
         """Whether a file is one of the run's by its name, and not only beside one that is named."""
-        return name in self.names or bool(_FILE.fullmatch(name))
+        return name in self.names or bool(RUN_FILE.fullmatch(name))
 
 
 def _left_in(paths: Sequence[str]) -> list[Left]:
@@ -342,7 +341,7 @@ def _named(path: str) -> list[Left]:
     for name in sorted(
         names, key=lambda name: (Path(name).stem, not name.endswith(".ipynb"), name)
     ):
-        if match := _FILE.fullmatch(name):
+        if match := RUN_FILE.fullmatch(name):
             runs.setdefault(match[1], Left(place, match[1], [], read)).names.append(name)
     if not runs:
         raise OutputError(
