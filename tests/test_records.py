@@ -2,6 +2,7 @@
 
 import json
 
+import nbformat
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -31,7 +32,9 @@ def several(tmp_path_factory):
         path = made(folder / f"{name}.ipynb", *code)
         for engine in ("fast", "stock"):
             options = Options(formats=(), engine=engine, timeout=1 if name == "hanging" else 60)
-            ((_, record),) = make([Block([str(path)])], folder / engine, options).runs
+            ((planned, record),) = make([Block([str(path)])], folder / engine, options).runs
+            left = nbformat.read(folder / engine / f"{planned.task.stem}.ipynb", as_version=4)
+            assert records.outputs_of(left) == record["outputs"], (name, engine)
             found[name, engine] = record
     return found
 
@@ -63,8 +66,6 @@ def test_what_became_of_a_run_is_told_the_same_on_both_engines(several):
 
 
 def test_outputs_are_told_by_content_and_place(report):
-    import nbformat
-
     for outcome in report.values():
         notebook = nbformat.from_dict(outcome.notebook)
         read = nbformat.reads(json.dumps(notebook), as_version=4)

@@ -159,6 +159,8 @@ def ended_by(content: bytes, failure: Failure) -> bytes:
     """The executed notebook of a run whose cell was interrupted, with the reason in its place."""
     import nbformat
 
+    from kzresearch import records
+
     notebook = nbformat.reads(content.decode(), as_version=4)
     record = notebook["metadata"]["kzresearch"]
     if not record["error"]:  # it ended by itself just then
@@ -169,6 +171,7 @@ def ended_by(content: bytes, failure: Failure) -> bytes:
             if output["output_type"] == "error" and output["ename"] == "KeyboardInterrupt":
                 output |= {"ename": failure.kind, "evalue": str(failure)}
                 output["traceback"].append(f"{failure.kind}: {failure}")
+    record["outputs"] = records.outputs_of(notebook)
     return _written(notebook)
 
 
