@@ -110,7 +110,7 @@ def row_of(article: str | int) -> str:
     """The row of an article of the Criminal Code; `total`, or a row's name, is itself."""
     text = str(article)
     if text in ("total", "crimes", "misdemeanours") or ":" in text:
-        return (_known("row", text, codebook.section("R1").rows["row"]) or [text])[0]
+        return (_known("row", text, codebook.held("rows", ["R1"])) or [text])[0]
     _known("article", article, articles())
     return f"article:{text}"
 

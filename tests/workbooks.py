@@ -125,7 +125,7 @@ def first_label_column(section: str) -> int:
 @cache
 def _frame(name: str) -> tuple[dict[tuple[int, int], Any], list[tuple[int, int, int, int]]]:
     """What a section holds without its figures."""
-    section = codebook.section(name)
+    section = codebook.form().section(name)
     label, code = first_label_column(name), place(f"{section.code_column}1")[1]
     last = section.number_row - 1
     cells: dict[tuple[int, int], Any] = {}
@@ -184,7 +184,7 @@ def _run_start(paths: Mapping[int, tuple[str, ...]], column: int) -> int:
 
 def make_grid(name: str, values: Values = value_of) -> Grid:
     """A section as the form has it, with figures by section, row code and column number."""
-    section = codebook.section(name)
+    section = codebook.form().section(name)
     cells, merges = _frame(name)
     cells = dict(cells)
     code = place(f"{section.code_column}1")[1]

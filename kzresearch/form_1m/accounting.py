@@ -277,7 +277,7 @@ def _plan(hypotheses: bool) -> _Plan:
         .join(table(measures, "measure"), on="number", maintain_order="left_right")
         .with_row_index("test")
     )
-    figures = codebook.template(*codebook.section_names()).select(_FIGURE).with_row_index("figure")
+    figures = codebook.form().template().select(_FIGURE).with_row_index("figure")
     parts = (
         tests.select("test", "number", "row", "measure")
         .join(table(terms, "left", "right", "section", "its_row", "its_measure"), on="number")
@@ -365,7 +365,7 @@ def _run_over(what: str, left: list[_Term], right: list[_Term], narrowed: str) -
 @cache
 def _names(section: str, what: str) -> list[str]:
     """The rows (`"row"`) or measures (`"measure"`) of a section."""
-    spec = codebook.section(section)
+    spec = codebook.form().section(section)
     return (spec.rows if what == "row" else spec.columns)[what].to_list()
 
 

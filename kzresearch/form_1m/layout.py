@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from kzresearch.errors import WorkbookError
-from kzresearch.form_1m import codebook
 from kzresearch.form_1m.workbook import Head, Workbook, column_index, column_letters
 from kzresearch.schemas import LARGEST_COUNT, MONEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kzresearch.form_1m.codebook import Section
+    from kzresearch.form_1m.codebook import Form, Section
 
 # Cyrillic letters of the number row, above the labels and above the row codes
 LABEL_HEADING, CODE_HEADING = "А", "Б"
@@ -23,13 +22,13 @@ MAX_ROWS = 10_000  # looked at for the cell to name in an error
 WIDTH = 80  # characters of a caption that an error shows
 
 # What has been found in order once needs no second look: workbooks of one release share it.
-_ACCEPTED_HEADS: dict[tuple[str, bytes | None], int] = {}  # → number of label columns
-_ACCEPTED_ROWS: dict[str, list[pl.Series]] = {}  # labels and codes by section
+_ACCEPTED_HEADS: dict[tuple[Section, bytes | None], int] = {}  # → number of label columns
+_ACCEPTED_ROWS: dict[Section, list[pl.Series]] = {}  # labels and codes
 
 
-def check_sheets(workbook: Workbook) -> None:
+def check_sheets(workbook: Workbook, form: Form) -> None:
     """Refuse a workbook that lacks a sheet of the form or holds another; their order is free."""
-    expected, found = codebook.section_names(), list(workbook.sheets)
+    expected, found = form.section_names, list(workbook.sheets)
     missing = [name for name in expected if name not in found]
     extra = [name for name in found if name not in expected]
     if missing or extra:
@@ -41,21 +40,21 @@ def check_sheets(workbook: Workbook) -> None:
         raise workbook.error("sheets", "; ".join(parts) + "; use the file as it was published")
 
 
-def figures(workbook: Workbook, name: str) -> pl.Series:
-    """All figures of one section, in the order of `codebook.template(name)`, as Float64.
+def figures(workbook: Workbook, section: Section) -> pl.Series:
+    """All figures of one section, in the order of the form's `template`, as Float64.
 
     Raises WorkbookError naming the first cell that differs from the form.
     """
-    section = codebook.section(name)
+    name = section.name
     xml = workbook.sheet_xml(name)
     digest = workbook.head_digest(xml, section.number_row)
-    labels = _ACCEPTED_HEADS.get((name, digest))
+    labels = _ACCEPTED_HEADS.get((section, digest))
     if labels is None:
         head = workbook.head(name, xml, section.number_row)
         _check_head(workbook, section, head)
         labels = column_index(section.code_column) - min(column for _, column in head.cells)
         if digest is not None:
-            _ACCEPTED_HEADS[name, digest] = labels
+            _ACCEPTED_HEADS[section, digest] = labels
     code = column_index(section.code_column)
     body = workbook.body(name, section.number_row, code)
     if body is not None:
@@ -69,12 +68,13 @@ def figures(workbook: Workbook, name: str) -> pl.Series:
         raise _difference(workbook, section, xml, labels)
     # Money is stored with floating-point noise below the third decimal.
     money = section.columns["unit"] == MONEY
-    return pl.concat(
+    values = pl.concat(
         [
-            _rounded(series) if is_money else series.cast(pl.Float64).alias("value") + 0.0
+            _rounded(series) if is_money else series.cast(pl.Float64).alias("value")
             for series, is_money in zip(columns[labels + 1 :], money, strict=True)
         ]
     )
+    return values + 0.0  # −0 is 0
 
 
 def _without_blanks(body: pl.DataFrame, height: int, width: int) -> pl.DataFrame:
@@ -129,7 +129,7 @@ def _check_head(workbook: Workbook, section: Section, head: Head) -> None:
 
 def _rows_agree(section: Section, columns: list[pl.Series]) -> bool:
     """Whether the label columns and, after them, the code column are those of the form."""
-    accepted = _ACCEPTED_ROWS.get(section.name, [])
+    accepted = _ACCEPTED_ROWS.get(section, [])
     if len(columns) == len(accepted) and all(map(pl.Series.equals, columns, accepted)):
         return True
     *labels, codes = columns
@@ -145,7 +145,7 @@ def _rows_agree(section: Section, columns: list[pl.Series]) -> bool:
     agree = numbers and codes.cast(pl.Float64).equals(expected)
     if not agree or not captions.equals(section.rows["caption"]):
         return False
-    _ACCEPTED_ROWS[section.name] = columns
+    _ACCEPTED_ROWS[section] = columns
     return True
 
 
@@ -238,7 +238,7 @@ def _cell(value: str | float | None) -> str:
 
 def _rounded(money: pl.Series) -> pl.Series:
     """To three decimals; a column with a negative stays as it is, to be refused for it."""
-    money = money.cast(pl.Float64).alias("value") + 0.0  # −0 is 0
+    money = money.cast(pl.Float64).alias("value")
     negative = money.min()
     return money if isinstance(negative, float) and negative < 0 else money.round(3)
 

@@ -14,9 +14,10 @@ import polars as pl
 
 from kzresearch.errors import WorkbookError, unknown_value
 from kzresearch.form_1m import codebook, layout
+from kzresearch.form_1m.codebook import Form
 from kzresearch.form_1m.workbook import Workbook
 from kzresearch.regions import load_regions, regions_reporting
-from kzresearch.schemas import PERIOD, Figures, Form1M
+from kzresearch.schemas import PERIOD, Form1M
 
 SOURCE = "form_1m"
 _TITLE = re.compile(r"(.+?)\s+(.+?)\s+\(Свод\)")
@@ -60,7 +61,6 @@ def read_form_1m(
     if period is not None and not re.fullmatch(PERIOD, str(period)):
         raise WorkbookError(f"period {period!r} is not of the form YYYY-MM, such as 2022-12")
     paths = [path] if isinstance(path, (str, Path)) else list(path or [])
-    sections = codebook.section_names() if section is None else [section]
     if not paths:
         raise WorkbookError("no workbook given; give the path of an .xlsx file")
     reports: dict[tuple[str, str], tuple[Workbook, Identity]] = {}
@@ -75,7 +75,7 @@ def read_form_1m(
                 f"{earlier[0].name}; give one of the two",
             )
     with ThreadPoolExecutor(max_workers=min(len(reports), os.cpu_count() or 1)) as pool:
-        frames = list(pool.map(lambda one: _figures(one[0], one[1], sections), reports.values()))
+        frames = list(pool.map(lambda one: _figures(*one, section), reports.values()))
     return Form1M.cast(pl.concat(frames, rechunk=False))
 
 
@@ -145,26 +145,43 @@ def _stated_period(workbook: Workbook, organ_code: str) -> str | None:
     return f"{year}-{int(month):02d}"
 
 
-def _figures(workbook: Workbook, identity: Identity, sections: list[str]) -> pl.DataFrame:
-    layout.check_sheets(workbook)
-    values = pl.concat([layout.figures(workbook, name) for name in sections])
-    frame = codebook.template(*sections).select(
+def recognise(workbook: Workbook, section: str | None = None) -> tuple[Form, pl.DataFrame]:
+    """The version of the form that a workbook is of, and its figures.
+
+    Returns the figures in the order of the version's `template`: its columns, and `value`.
+
+    Raises WorkbookError for a workbook that is of no version known.
+    """
+    first: WorkbookError | None = None
+    for form in codebook.forms():
+        if section is not None and section not in form.section_names:
+            continue
+        try:
+            layout.check_sheets(workbook, form)
+            names = form.section_names if section is None else [section]
+            values = pl.concat([layout.figures(workbook, form.section(name)) for name in names])
+            figures = form.template(*names).with_columns(values.alias("value"))
+            layout.check_values(workbook, figures)
+        except WorkbookError as error:
+            first = first or error
+        else:
+            return form, figures
+    raise first or unknown_value("section", section, codebook.section_names())
+
+
+def _figures(workbook: Workbook, identity: Identity, section: str | None) -> pl.DataFrame:
+    _, figures = recognise(workbook, section)
+    return figures.select(
         pl.lit(identity.period).alias("period"),
         pl.lit(identity.region).alias("region"),
         "section",
         "row",
         "measure",
         "unit",
-        values,
+        "value",
         pl.lit(workbook.sha256).alias("workbook"),
         "cell",
         pl.lit(identity.period_source).alias("period_source"),
         pl.lit(SOURCE).alias("source"),
         "note",
     )
-    # The template holds each figure once, so only the rules of single figures are left to check.
-    try:
-        return Figures.validate(frame)
-    except dy.exc.ValidationError:
-        layout.check_values(workbook, frame)
-        raise

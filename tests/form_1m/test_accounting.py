@@ -149,7 +149,7 @@ def made(section: str, rows: dict[str, dict[str, float]], region: str = "KZ-11")
     given = pl.DataFrame(
         values, {"row": pl.String, "measure": pl.String, "value": pl.Float64}, orient="row"
     )
-    frame = codebook.template(section).join(given, on=["row", "measure"])
+    frame = codebook.form().template(section).join(given, on=["row", "measure"])
     assert len(frame) == len(values)
     return frame.with_columns(
         period=pl.lit("2022-12"),

@@ -73,11 +73,11 @@ def test_size_of_a_section(section: str):
         assert numbers == list(range(1, count + 1))
     found = frame.filter(pl.col("name") == "article:146")["number"].to_list()
     assert found == ([] if torture is None else [torture])
-    assert codebook.template(section).height == width * height
+    assert codebook.form().template(section).height == width * height
 
 
 def test_template_gives_each_cell_once():
-    frame = codebook.template(*SIZES)
+    frame = codebook.form().template(*SIZES)
     assert frame.height == 217_460
     assert frame["cell"].is_unique().all()
     assert frame.select(pl.struct("section", "row", "measure").is_unique().all()).item()

@@ -76,7 +76,7 @@ def test_each_figure_is_that_of_its_cell(tmp_path: Path, section: str):
     path = make_workbook(tmp_path / "a.xlsx", [section])
     frame = kz.read_form_1m(path, "2022-12", section)
     assert _differences(frame, _sheets(path, [section])) == []
-    width = codebook.section(section).columns.height
+    width = codebook.form().section(section).columns.height
     assert set(frame["value"]) == {
         value_of(section, row, column)
         for row in range(1, frame.height // width + 1)
@@ -125,8 +125,8 @@ def test_whole_form(tmp_path: Path):
     expected = [
         value_of(name, row, column)
         for name in codebook.section_names()
-        for row in codebook.section(name).rows["code"]
-        for column in codebook.section(name).columns["number"]
+        for row in codebook.form().section(name).rows["code"]
+        for column in codebook.form().section(name).columns["number"]
     ]
     places = frame.with_columns(
         number=pl.col("section").replace_strict(
