@@ -75,7 +75,7 @@ def read_form_1m(
                 f"{earlier[0].name}; give one of the two",
             )
     with ThreadPoolExecutor(max_workers=min(len(reports), os.cpu_count() or 1)) as pool:
-        frames = list(pool.map(lambda one: _figures(*one, section), reports.values()))
+        frames = list(pool.map(lambda one: _figures(one[0], one[1], section), reports.values()))
     return Form1M.cast(pl.concat(frames, rechunk=False))
 
 
