@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kzresearch.errors import OutputError
-from kzresearch.run.outputs import Outputs, _reason
+from kzresearch.run.outputs import Outputs
+from kzresearch.storage import _reason
 from tests.run.servers import BUCKET, HOST, Gate, free_ports
 
 STEM = "case_flow-0123456789ab"
