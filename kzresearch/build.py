@@ -72,6 +72,7 @@ def _describe(file: sources.RawFile, path: Path, period: str) -> dict[str, str]:
         "period": identity.period,
         "period_source": identity.period_source,
         "source": SOURCE,
+        "form_version": codebook.BUNDLED,
     }
 
 

@@ -10,8 +10,10 @@ loading them only gives them their types.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import cast
 
 import dataframely as dy
@@ -29,6 +31,7 @@ from kzresearch.schemas import (
     TortureIndices,
     Workbooks,
 )
+from kzresearch.store import store
 
 Filter = str | int | Sequence[str | int] | None
 
@@ -40,13 +43,18 @@ def load_form_1m(
     article: Filter = None,
     measure: Filter = None,
     row: Filter = None,
+    workbook: Filter = None,
 ) -> pl.DataFrame:
     """Figures of Form 1-M, one row per figure; each filter takes one value or several.
+
+    Bundled periods and those of the user's own store (`kzresearch ingest`) come alike; where both
+    hold a region's report for a period, that of the store.
 
     `period` is YYYY-MM (figures are cumulative from January), `region` an ISO 3166-2 code,
     `section` a section of the form (`"R1"`), `article` an article of the Criminal Code (`"146"`,
     short for `row="article:146"`), `measure` a column (`"registered"`), `row` any row
-    (`"severity:grave"`). `codebook()` lists them all.
+    (`"severity:grave"`). `codebook()` lists them all. `workbook` is the sha256 of a file: with it come
+    that file's own figures, also where a corrected one has replaced it since.
 
     Without `region` come the regions, never the country. `region="KZ"` gives what was reported for
     the country, or else the sum of the regions at hand; the frame then has a column `cells` more,
@@ -64,7 +72,7 @@ def load_form_1m(
     >>> load_form_1m("2022-12", "KZ", "R1", "146", "registered")["value"].item()
     98.0
     """
-    return scan_form_1m(period, region, section, article, measure, row).collect()
+    return scan_form_1m(period, region, section, article, measure, row, workbook).collect()
 
 
 def scan_form_1m(
@@ -74,35 +82,74 @@ def scan_form_1m(
     article: Filter = None,
     measure: Filter = None,
     row: Filter = None,
+    workbook: Filter = None,
 ) -> pl.LazyFrame:
     """`load_form_1m`, lazy: a polars LazyFrame over the same figures."""
-    periods = _known("period", period, coverage()["period"].unique().sort())
+    periods = _known("period", period, _periods())
     regions = _known("region", region, [*region_codes(), COUNTRY])
     sections = _known("section", section, codebook.section_names())
     measures = _known("measure", measure, codebook.measures())
     rows = _rows(article, row)
     _check_combination(sections, rows, measures)
-    held = _held(periods, regions)
-
     wanted = pl.lit(True)
     for name, values in (("section", sections), ("row", rows), ("measure", measures)):
         if values is not None:
             wanted &= pl.col(name) == values[0] if len(values) == 1 else pl.col(name).is_in(values)
+    if workbook is not None:
+        return _of_workbooks(workbook, wanted, periods, regions)
 
-    def scan(period: str) -> pl.LazyFrame:
-        return pl.scan_parquet(data_dir() / "form_1m" / f"{period}.parquet").filter(wanted)
-
+    held = _held(periods, regions)
     as_reported = [
-        scan(period).filter(pl.col("region").is_in(in_period))
+        part
         for period, in_period in held.items()
         if in_period
+        for part in _reports(period, wanted, in_period)
     ]
     if regions is None or COUNTRY not in regions:
         return pl.concat(as_reported)
     cells = pl.concat_list(pl.struct("workbook", "cell"))
     listed = pl.when(pl.col("workbook").is_null()).then(cells.list.head(0)).otherwise(cells)
     parts = [part.with_columns(cells=listed) for part in as_reported]
-    parts += [_country(scan(p), p) for p in held if _is_summed(p)]
+    parts += [_country(wanted, p) for p in held if is_summed(p)]
+    return pl.concat(parts)
+
+
+def _reports(period: str, wanted: pl.Expr, regions: Iterable[str]) -> Iterator[pl.LazyFrame]:
+    """The figures of a period's regions as they were reported: the bundled ones, then the store's."""
+    regions = list(regions)
+    if (path := _bundled(period)).is_file():
+        bundled = pl.scan_parquet(path).filter(wanted, pl.col("region").is_in(regions))
+        if instead := [one.region for one in store().reports() if one.period == period]:
+            replaced = pl.col("region").is_in(instead) & (pl.col("source") == SOURCE)
+            bundled = bundled.filter(~replaced)
+        yield bundled
+    if period in store().tags():
+        yield store().scan(period, wanted, regions)
+
+
+def _of_workbooks(
+    workbook: Filter, wanted: pl.Expr, periods: list[str] | None, regions: list[str] | None
+) -> pl.LazyFrame:
+    """The figures of files by their checksums, those included that were replaced."""
+    bundled, ours = _bundled_workbooks(), store().reports()
+    known = dict(bundled.select("sha256", "period").iter_rows())
+    held = {one.sha256: one for one in ours}
+    parts = []
+    for sha in _values("workbook", workbook):
+        replaced = None if sha in held or sha in known else store().replaced(sha)
+        if sha in held:
+            found = store().scan(held[sha].period, wanted, [held[sha].region])
+        elif sha in known:
+            found = pl.scan_parquet(_bundled(known[sha])).filter(pl.col("workbook") == sha, wanted)
+        elif replaced is not None:
+            found = replaced.filter(wanted)
+        else:
+            more = [one.sha256 for one in store().replaced_reports()]
+            raise unknown_value("workbook", sha, [*held, *known, *more])
+        for name, values in (("period", periods), ("region", regions)):
+            if values is not None:
+                found = found.filter(pl.col(name).is_in(values))
+        parts.append(found)
     return pl.concat(parts)
 
 
@@ -135,14 +182,20 @@ def _reported(_state: object, period: str, region: str | None) -> frozenset[str]
     return frozenset(load_form_1m(period, region, "R1", measure="registered")["row"])
 
 
-def state(period: str) -> tuple[str, int, int] | None:
-    """What tells the file of a period's figures from another state of it; None where there is none.
+def state(period: str) -> tuple[object, ...] | None:
+    """What tells what is held of a period from another state of it; None where nothing is held.
 
     For what keeps something read from it: where this changes, it must be read again.
     """
-    path = data_dir() / "form_1m" / f"{period}.parquet"
+    path = _bundled(period)
     found = path.stat() if path.is_file() else None
-    return found and (str(path), found.st_mtime_ns, found.st_size)
+    bundled = found and (str(path), found.st_mtime_ns, found.st_size)
+    ours = store().tags().get(period)
+    return (bundled, store().where, ours) if bundled or ours else None
+
+
+def _bundled(period: str) -> Path:
+    return data_dir() / "form_1m" / f"{period}.parquet"
 
 
 def check_article(article: str | int) -> None:
@@ -157,12 +210,20 @@ def check_region(region: str) -> None:
 
 def check_period(period: str) -> None:
     """Refuse a period of which no figure is held."""
-    _known("period", period, coverage()["period"].unique().sort())
+    _known("period", period, _periods())
 
 
-@cache
+def _periods() -> list[str]:
+    return coverage()["period"].unique().sort().to_list()
+
+
 def articles() -> list[str]:
     """The articles of the Criminal Code in the form (`146`, `188-1`), in its order."""
+    return _articles(codebook.forms())
+
+
+@lru_cache(maxsize=8)
+def _articles(_forms: object) -> list[str]:
     names = codebook.row_names()
     pairs = zip(names["row"], names["article"], strict=True)
     return [article for row, article in pairs if row == f"article:{article}"]
@@ -179,12 +240,26 @@ def warm() -> None:
 def load_workbooks() -> dy.DataFrame[Workbooks]:
     """The workbooks behind the figures: one row per file, with its sha256, region and period.
 
-    `period_source` says who stated the period: `workbook` (the file itself) or `argument` (the
-    folder or manifest it came from).
+    `period_source` and `region_source` say who stated them: `workbook` (the file itself), `folder`,
+    `manifest` or `argument` (an option). `form_version` is the version of the form that it is of.
+    Those of the user's store stand with the bundled ones, in place of one of the same region and
+    period.
 
     Source: the workbooks' own metadata, as read by `read_form_1m`.
     """
-    return cast("dy.DataFrame[Workbooks]", read_texts(data_dir() / "workbooks.csv"))
+    ours = [asdict(one) for one in store().reports()]
+    bundled = cast("dy.DataFrame[Workbooks]", _bundled_workbooks())
+    if not ours:
+        return bundled
+    added = pl.DataFrame(ours).with_columns(form=pl.lit("1-M"), source=pl.lit(SOURCE))
+    left = bundled.join(added, on=["region", "period"], how="anti", maintain_order="left")
+    both = pl.concat([left, added.select(bundled.columns)]).sort("period", "region")
+    return Workbooks.validate(both)
+
+
+@cache
+def _bundled_workbooks() -> pl.DataFrame:
+    return read_texts(data_dir() / "workbooks.csv")
 
 
 @cache
@@ -251,16 +326,20 @@ def load_torture_indices() -> dy.DataFrame[TortureIndices]:
     return TortureIndices.cast(pl.read_parquet(data_dir() / "torture_indices.parquet"))
 
 
-@cache
 def coverage() -> pl.DataFrame:
     """Which period is held for which region, from which source: period, region, source."""
+    return _coverage(tuple((one.period, one.region) for one in store().reports()))
+
+
+@lru_cache(maxsize=8)
+def _coverage(ours: tuple[tuple[str, str], ...]) -> pl.DataFrame:
     columns = ["period", "region", "source"]
     reported = read_texts(data_dir() / "transcribed" / "form_1m_reported.csv")
     lines = {
         line
-        for table in (load_workbooks(), reported)
+        for table in (_bundled_workbooks(), reported)
         for line in zip(*(table[name] for name in columns), strict=True)
-    }
+    } | {(*one, SOURCE) for one in ours}
     return pl.DataFrame(sorted(lines), schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
@@ -268,15 +347,21 @@ def _known(what: str, given: Filter, known: Iterable[str]) -> list[str] | None:
     """The values asked for, all of them known; None for no filter."""
     if given is None:
         return None
-    several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
-    values = [v if isinstance(v, str) else repr(v) for v in (given if several else [given])]  # type: ignore[union-attr]
     known = list(known)
+    values = _values(what, given)
     for value in values:
         if value not in known:
             if what == "region" and (named := _regions_named(value)):
                 near = ", ".join(named)
                 raise UnknownValueError(f"unknown region {value!r}; near matches: {near}")
             raise unknown_value(what, value, known)
+    return values
+
+
+def _values(what: str, given: Filter) -> list[str]:
+    """The values of a filter, which is not None."""
+    several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
+    values = [v if isinstance(v, str) else repr(v) for v in (given if several else [given])]  # type: ignore[union-attr]
     if not values:
         raise UnknownValueError(f"no {what} given; leave the filter out for all of them")
     return values
@@ -319,11 +404,11 @@ def _held(periods: list[str] | None, regions: list[str] | None) -> dict[str, lis
     """Period → the regions asked for that it holds as reported; the country only by name."""
     table = coverage()
     held: dict[str, list[str]] = {}
-    for period in periods or table["period"].unique().sort():
+    for period in periods or _periods():
         there = table.filter(pl.col("period") == period)["region"].unique().sort()
-        asked = list(region_codes()) if regions is None else regions
+        asked = [one for one in there if one != COUNTRY] if regions is None else regions
         found = [region for region in there if region in asked]
-        if found or (COUNTRY in asked and _is_summed(period)):
+        if found or (COUNTRY in asked and is_summed(period)):
             held[period] = found
         elif periods is not None:
             names = ", ".join(there)
@@ -332,15 +417,15 @@ def _held(periods: list[str] | None, regions: list[str] | None) -> dict[str, lis
     return held
 
 
-def _is_summed(period: str) -> bool:
+def is_summed(period: str) -> bool:
     """Whether the country's figures of a period are the sum of the regions' workbooks."""
     there = coverage().filter(pl.col("period") == period, pl.col("source") == SOURCE)["region"]
     return len(there) > 0 and COUNTRY not in there
 
 
-def _country(figures: pl.LazyFrame, period: str) -> pl.LazyFrame:
+def _country(wanted: pl.Expr, period: str) -> pl.LazyFrame:
     """The sum of a period's regions, its cells listing the contributors."""
-    there = set(coverage().filter(pl.col("period") == period)["region"])
+    there = set(coverage().filter(pl.col("period") == period, pl.col("source") == SOURCE)["region"])
     missing = [region for region in regions_reporting(period) if region not in there]
     if missing:
         warnings.warn(
@@ -349,13 +434,16 @@ def _country(figures: pl.LazyFrame, period: str) -> pl.LazyFrame:
             stacklevel=4,
         )
     return (
-        figures.filter(pl.col("region") != COUNTRY, pl.col("source") == SOURCE)
+        pl.concat(list(_reports(period, wanted, there)))
+        .filter(pl.col("source") == SOURCE)
         .group_by("period", "section", "row", "measure", "unit", "source", maintain_order=True)
         .agg(
             value=pl.col("value").sum().round(3),
             note=pl.col("note").first(),
             cells=pl.struct("workbook", "cell"),
         )
+        # What one version of the form has and another has not is no sum of the regions.
+        .filter(pl.col("cells").list.len() == len(there))
         .select(
             "period",
             pl.lit(COUNTRY).alias("region"),

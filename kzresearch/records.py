@@ -228,10 +228,13 @@ _known: tuple[object, Environment] | None = None
 def environment() -> Environment:
     """The environment as it is now; computed anew where a file of it has changed since."""
     global _known  # noqa: PLW0603
+    from kzresearch.store import store
+
     stamp = _stamp()
     if _known is None or _known[0] != stamp:
         trees = (_checksums(root, files) for root, files in _files().items())
         data, package = trees
+        data |= store().checksums()
         _known = (stamp, Environment(data, package, _versions(), _git()))
     return _known[1]
 
@@ -248,12 +251,15 @@ def _files() -> dict[Path, list[Path]]:
 
 def _stamp() -> object:
     """What changes with a file of the environment: sizes and times, not contents."""
+    from kzresearch.store import store
+
     files = [path for tree in _files().values() for path in tree]
     # Where packages are installed; another folder on the path changes with every file in it.
     places = [Path(place) for place in sys.path if place.endswith("-packages")]
     places = [place for place in places if place.is_dir()]
     stats = [(str(path), path.stat()) for path in (*files, *places)]
-    return [(path, stat.st_mtime_ns, stat.st_size) for path, stat in stats]
+    files_and_places = [(path, stat.st_mtime_ns, stat.st_size) for path, stat in stats]
+    return files_and_places, store().where, dict(store().tags())
 
 
 def _versions() -> dict[str, str]:
@@ -356,7 +362,7 @@ def in_order(executed: Json) -> Json:
     return {name: record[name] for name in ORDER}
 
 
-_PERIOD = re.compile(r"form_1m/([0-9]{4}-[0-9]{2})\.parquet")
+_PERIOD = re.compile(r"(?:store/form_1m/period=|form_1m/)([0-9]{4}-[0-9]{2})\b.*")
 
 
 def data_version(record: Json) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,15 @@ def lock_file() -> Path:
     """The file that pins what is installed, with checksums."""
     inside = _PACKAGE / "requirements.lock"
     return inside if inside.is_file() else _PACKAGE.parent / inside.name
+
+
+def store_location() -> str:
+    """Where the user's own reports are: `KZRESEARCH_STORE`, or a folder of the platform's."""
+    if named := os.environ.get("KZRESEARCH_STORE"):
+        return named
+    import platformdirs
+
+    return str(platformdirs.user_data_path("kzresearch") / "store")
 
 
 def checkout_dir() -> Path | None:

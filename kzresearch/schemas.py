@@ -115,6 +115,9 @@ class Workbooks(dy.Schema):
     )
     period_source = dy.String(nullable=False, metadata=_is("workbook or argument"))
     source = dy.String(nullable=False, metadata=_is("id in load_sources()"))
+    form_version = dy.String(
+        nullable=False, metadata=_is("version of the form: 2022, or one of the user's own store")
+    )
 
     @dy.rule()
     def one_per_region_and_period(cls) -> pl.Expr:

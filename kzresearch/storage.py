@@ -85,7 +85,7 @@ class Storage:
             found = again(lambda: obstore.head(self._store, name))
         except FileNotFoundError:
             return None
-        return f"{found['e_tag']} {found['size']}"
+        return _tag(found)
 
     def read(self, name: str) -> bytes:
         """What a file holds; FileNotFoundError where there is none."""
@@ -104,15 +104,42 @@ class Storage:
             return None
 
     @in_words
+    def names(self, prefix: str) -> dict[str, str]:
+        """Every file below a prefix, with a tag that changes with its content."""
+        import obstore
+
+        found = again(lambda: [one for page in obstore.list(self._store, prefix) for one in page])
+        return {one["path"]: _tag(one) for one in sorted(found, key=lambda one: one["path"])}
+
+    @in_words
     def write(self, name: str, content: bytes) -> str:
         """Write a file, whole or not at all, and return its tag."""
         return self._write(self._store, name, content)
 
-    def _write(self, store: Any, name: str, content: bytes) -> str:
+    @in_words
+    def swap(self, name: str, content: bytes, before: str | None) -> None:
+        """Write a file in place of the one with the tag `before` (None: of none), or not at all.
+
+        In a folder this is not checked: who writes there locks it.
+        """
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        how: Any = "overwrite"
+        if self.folder is None:
+            how = {"e_tag": before.rsplit(" ", 1)[0]} if before else "create"
+        try:
+            self._write(self._store, name, content, mode=how)
+        except (AlreadyExistsError, PreconditionError):
+            raise OutputError(
+                f"{self.link(name)} was changed by another command meanwhile, so it was not written; "
+                "start again when that has ended"
+            ) from None
+
+    def _write(self, store: Any, name: str, content: bytes, **how: Any) -> str:
         import obstore
 
         # Small files in one request: parts of a large one would be seen to fail one by one.
-        put = again(lambda: obstore.put(store, name, content, use_multipart=False))
+        put = again(lambda: obstore.put(store, name, content, use_multipart=False, **how))
         return f"{put['e_tag']} {len(content)}"
 
     @in_words
@@ -126,6 +153,10 @@ class Storage:
     def link(self, name: str) -> str:
         """The file as a reader would name it: a path, or an address."""
         return str(self.folder / name) if self.folder else f"{self.where.rstrip('/')}/{name}"
+
+
+def _tag(found: Any) -> str:
+    return f"{found['e_tag']} {found['size']}"
 
 
 def again(call: Callable[[], T]) -> T:
