@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         UnknownValueError,
         WorkbookError,
     )
+    from kzresearch.exports import export
     from kzresearch.figures import Figure
     from kzresearch.flows import case_flow
     from kzresearch.form_1m.accounting import check_form_1m
@@ -67,6 +68,7 @@ _HOMES = {
     "SourceError": "errors",
     "UnknownValueError": "errors",
     "WorkbookError": "errors",
+    "export": "exports",
     "check_form_1m": "form_1m.accounting",
     "codebook": "form_1m.codebook",
     "read_form_1m": "form_1m.reader",
@@ -101,6 +103,7 @@ __all__ = [
     "charts",
     "check_form_1m",
     "codebook",
+    "export",
     "how_to_cite",
     "load_form_1m",
     "load_freedom_in_the_world",

@@ -568,3 +568,35 @@ def bundle(runs: str, packed: Path | None, out: Path | None, doi: str | None) ->
         say=lambda text: click.echo(text, err=True),
     )
     click.echo(f"bundle   {target}")
+
+
+def _filters(command: Any) -> Any:
+    """The filters of `load_form_1m` as options."""
+    for name in ("row", "measure", "article", "section", "region", "period"):
+        command = click.option(f"--{name}", multiple=True, metavar=name.upper())(command)
+    return command
+
+
+@main.command(short_help="Write figures of Form 1-M as CSV, parquet or Excel.")
+@_filters
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Ends in .csv, .parquet or .xlsx.",
+)
+def export(out: Path, **filters: tuple[str, ...]) -> None:
+    """Write figures of Form 1-M to a file, with codebook, units and sources.
+
+    Each filter may be given several times; `KZ` is the country, which comes only when asked for.
+    A file that is there is replaced.
+
+    Example: kzresearch export --period 2022-12 --article 146 --out torture.xlsx
+    """
+    from kzresearch.datasets import load_form_1m
+    from kzresearch.exports import export as write
+
+    frame = load_form_1m(**{name: given or None for name, given in filters.items()})
+    for path in write(frame, out):
+        click.echo(f"wrote {path}")

@@ -437,3 +437,61 @@ class Results(dy.Schema):
     sources = dy.String(
         nullable=True, metadata=_is("ids in data/sources.toml, parted by semicolons")
     )
+
+
+class CaseFlow(dy.Schema):
+    """Where the cases of an article went: one row per base, outcome and part, in offences."""
+
+    step = dy.String(nullable=False, primary_key=True, metadata=_is("name of the step"))
+    label = dy.String(nullable=False, metadata=_is("what it is, in English"))
+    kind = dy.String(
+        nullable=False,
+        check=lambda c: c.is_in(["base", "outcome", "part"]),
+        metadata=_is("base, outcome (they add up to the gross caseload) or part of an outcome"),
+    )
+    part_of = dy.String(nullable=True, metadata=_is("the step that it is a part of"))
+    count = dy.Float64(
+        nullable=True, metadata=_is("how many; null where not reported", unit="offences")
+    )
+    share = dy.Float64(
+        nullable=True,
+        metadata=_is("share of the gross caseload; null for bases", unit="proportion, 0 to 1"),
+    )
+    lower = dy.Float64(
+        nullable=True,
+        metadata=_is("lower end of its 95 % Wilson interval", unit="proportion, 0 to 1"),
+    )
+    upper = dy.Float64(
+        nullable=True,
+        metadata=_is("upper end of its 95 % Wilson interval", unit="proportion, 0 to 1"),
+    )
+    formula = dy.String(nullable=True, metadata=_is("how it was computed, in words"))
+    note = dy.String(nullable=True, metadata=_is("a doubt or a trap, in words"))
+
+
+class Checked(dy.Schema):
+    """Accounting identities of Form 1-M, tested: one row per identity."""
+
+    identity = dy.String(nullable=False, primary_key=True, metadata=_is("id of the identity"))
+    kind = dy.String(nullable=False, metadata=_is("= or <=: how its sides compare"))
+    status = dy.String(
+        nullable=False,
+        metadata=_is(
+            "hard: holds, or fails for single records only; source_defect: should hold, and the "
+            "source breaks it; not_an_identity: a guess known to be false"
+        ),
+    )
+    description = dy.String(nullable=False, metadata=_is("the identity in words"))
+    tests = dy.Int64(nullable=False, metadata=_is("how often it was tested", unit="tests"))
+    nonzero = dy.Int64(
+        nullable=False, metadata=_is("tests with a side that is not 0", unit="tests")
+    )
+    holds = dy.Int64(nullable=False, metadata=_is("tests in which it holds", unit="tests"))
+    fails = dy.Int64(nullable=False, metadata=_is("tests in which it fails", unit="tests"))
+    workbooks_failing = dy.Int64(
+        nullable=False, metadata=_is("reports in which it fails", unit="reports")
+    )
+    max_difference = dy.Float64(
+        nullable=False,
+        metadata=_is("largest difference between the sides of a failing test, in their unit"),
+    )
