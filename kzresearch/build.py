@@ -10,7 +10,8 @@ import polars as pl
 from kzresearch import codebook_page, sources
 from kzresearch.errors import SourceError
 from kzresearch.form_1m import codebook
-from kzresearch.form_1m.reader import SOURCE, identify, read_form_1m
+from kzresearch.form_1m.identity import Stated, identify
+from kzresearch.form_1m.reader import SOURCE, read_form_1m
 from kzresearch.form_1m.workbook import Workbook
 from kzresearch.freedom_house import freedom_in_the_world
 from kzresearch.population import population
@@ -58,9 +59,9 @@ def _form_1m(out: Path) -> list[Path]:
     return [*written, _write_csv(out / "workbooks.csv", table)]
 
 
-def _describe(file: sources.RawFile, path: Path, period: str) -> dict[str, str]:
+def _describe(file: sources.RawFile, path: Path, period: str) -> dict[str, str | None]:
     workbook = Workbook.open(path)
-    identity = identify(workbook, period)
+    identity = identify(workbook, Stated(period))
     if identity.region != file.region:
         raise SourceError(f"{file.path} is of {identity.region}, sources.toml says {file.region}")
     return {
@@ -68,6 +69,7 @@ def _describe(file: sources.RawFile, path: Path, period: str) -> dict[str, str]:
         "file": path.name,
         "form": "1-M",
         "region": identity.region,
+        "region_source": identity.region_source,
         "organ_code": identity.organ_code,
         "period": identity.period,
         "period_source": identity.period_source,

@@ -33,7 +33,8 @@ the statistics bureau's files |
 `published` in the sources, `transcribed/published_ambiguities.csv` |
 | `torture_indices.parquet` | V-Dem and HRMI indices, 12 countries; the V-Dem part is under \
 CC BY-SA 4.0 | V-Dem's and HRMI's files |
-| `transcribed/regions.csv` | the 20 regions | compiled by hand |
+| `transcribed/regions.csv` | the 20 regions, and South Kazakhstan until 2018 | compiled by hand |
+| `transcribed/region_titles.csv` | other names of regions in titles of reports | compiled by hand |
 | `transcribed/form_1m_reported.csv` | figures only the press reported | transcribed by hand |
 | `sources.toml` | where everything comes from | written by hand |
 

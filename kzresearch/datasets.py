@@ -86,7 +86,7 @@ def scan_form_1m(
 ) -> pl.LazyFrame:
     """`load_form_1m`, lazy: a polars LazyFrame over the same figures."""
     periods = _known("period", period, _periods())
-    regions = _known("region", region, [*region_codes(), COUNTRY])
+    regions = _known("region", region, [*region_codes(former=True), COUNTRY])
     sections = _known("section", section, codebook.section_names())
     measures = _known("measure", measure, codebook.measures())
     rows = _rows(article, row)
@@ -205,7 +205,7 @@ def check_article(article: str | int) -> None:
 
 def check_region(region: str) -> None:
     """Refuse what is neither a region nor the country."""
-    _known("region", region, [*region_codes(), COUNTRY])
+    _known("region", region, [*region_codes(former=True), COUNTRY])
 
 
 def check_period(period: str) -> None:
@@ -369,7 +369,7 @@ def _values(what: str, given: Filter) -> list[str]:
 
 def _regions_named(text: str) -> list[str]:
     """Codes, with names, of the regions whose name in any language holds the text."""
-    names = load_regions().select("region", "name_en", "name_ru", "name_kk").rows()
+    names = load_regions(former=True).select("region", "name_en", "name_ru", "name_kk").rows()
     return [
         f"{line[0]} ({line[1]})"
         for line in names

@@ -12,6 +12,7 @@ part of the year has no rate that could be compared.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -104,7 +105,8 @@ class RegionalReport:
     @cached_property
     def merged(self) -> bool:
         """Whether rates are of the 17 units of before, as regions were created in the year."""
-        return int(self.period[:4]) in load_regions()["valid_from"].dt.year().drop_nulls()
+        split = load_regions().filter(pl.col("region") != pl.col("unit_17"))
+        return int(self.period[:4]) in split["valid_from"].dt.year()
 
     def _by_unit(self, frame: pl.DataFrame, value: str) -> pl.DataFrame:
         if self.merged:
@@ -224,7 +226,7 @@ class RegionalReport:
     def places(self, name: str) -> pl.DataFrame:
         """Regions, their tiles and a `value`, as `shown`: of `counts`, or each unit's `rate`."""
         frame, show = (self.units, estimate) if name == "rate" else (self.counts, number)
-        tiles = load_regions().select("region", "tile_row", "tile_column")
+        tiles = load_regions(former=True).select("region", "tile_row", "tile_column")
         return (
             frame.with_columns(shown=tables.as_text(name, show))
             .select("region", "label", "shown", value=name)
@@ -452,7 +454,7 @@ def _largest_first(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 def _code(region: str) -> str:
     """The end of a recorded figure's name: `_kz_75`, of the country none."""
-    return "" if region == COUNTRY else f"_{region.lower().replace('-', '_')}"
+    return "" if region == COUNTRY else "_" + re.sub(r"\W", "_", region.lower())
 
 
 def _unit_name(regions: pl.Series) -> str:

@@ -21,7 +21,7 @@ import fastexcel
 import polars as pl
 
 from kzresearch.errors import SourceError
-from kzresearch.regions import COUNTRY, load_regions
+from kzresearch.regions import COUNTRY, SOUTH_KAZAKHSTAN, load_regions
 
 SERIES = "2023-07-19"
 SERIES_SOURCE = "population_2000_2023"
@@ -53,7 +53,6 @@ REVISION_COLUMNS = {
     "J": ("rural_female", "women", "rural", 5, "женщины"),
 }
 
-SOUTH_KAZAKHSTAN = "KZ-61+79"
 CITIES = ["KZ-71", "KZ-75", "KZ-79"]  # no rural population: the source has a dash or no row
 TEXT_SEXES = {"total": "total", "male": "men", "female": "women"}
 TEXT_AREAS = {"all": "total", "urban": "urban", "rural": "rural"}

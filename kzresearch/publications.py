@@ -438,7 +438,7 @@ def _own(indicator: str, region: str) -> Iterator[Row]:
     datasets.check_reported(max(held["period"].to_list()), region, "146")  # a known region
     if region != COUNTRY:
         held = held.filter(pl.col("region") == region)
-    begun = load_regions().filter(region=region)["valid_from"].drop_nulls()
+    begun = load_regions(former=True).filter(region=region)["valid_from"].drop_nulls()
     for period in held["period"].unique().sort():
         year, note = int(period[:4]), change_of_bounds(region, period)
         for name, (label, figure) in flows.labelled_figures(period, region).items():

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import polars as pl
 
 from kzresearch.errors import KzresearchError, unknown_value
-from kzresearch.regions import load_regions
+from kzresearch.regions import SOUTH_KAZAKHSTAN, load_regions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -439,13 +439,17 @@ def merge_to_17(frame: pl.DataFrame, values: Sequence[str], by: Sequence[str] = 
     a part of the unit has no row although the frame holds regions created in 2022.
 
     Raises `UnknownValueError` for a region or column that is not known, `MeasureError` where a
-    region stands twice.
+    region stands twice, and for South Kazakhstan (KZ-61+79), which two of the 17 came from.
 
     Source: `load_regions()`.
     """
     by = list(by)
     _check_columns(frame, ["region", *by, *values])
     units = load_regions().select("region", unit="unit_17")
+    if SOUTH_KAZAKHSTAN in frame["region"]:
+        raise MeasureError(
+            f"{SOUTH_KAZAKHSTAN} is one of the 16 units until 18 June 2018: no sum of it is one of 17"
+        )
     known = [*units["region"], "KZ"]
     for region in frame["region"].unique().sort():
         if region not in known:

@@ -46,6 +46,7 @@ FLAGS = {
     "unclear_article": "the article is not named, or by its title only; nothing else is unclear",
 }
 """What `flag` says: where several hold, the first in this order, after `clear`."""
+STATED_BY = ["workbook", "folder", "manifest", "argument"]
 BOUNDS = {">": "more than", "≥": "at least", "<": "less than", "≤": "at most", "≈": "about"}
 
 
@@ -78,7 +79,8 @@ class Figures(dy.Schema):
     )
     cell = dy.String(nullable=True, metadata=_is("cell of the workbook: R1!F70"))
     period_source = dy.String(
-        nullable=True, metadata=_is("who says the period: workbook, argument or publication")
+        nullable=True,
+        metadata=_is("who says the period: workbook, folder, manifest, argument or publication"),
     )
     source = dy.String(nullable=False, metadata=_is("id in load_sources()"))
     note = dy.String(nullable=True, metadata=_is("an ambiguity or a trap, in words"))
@@ -108,12 +110,23 @@ class Workbooks(dy.Schema):
     )
     file = dy.String(nullable=False, metadata=_is("the file's name where it was found"))
     form = dy.String(nullable=False, metadata=_is("1-M"))
-    region = dy.String(nullable=False, metadata=_is("ISO 3166-2"))
-    organ_code = dy.String(nullable=False, metadata=_is("the region's code in the file"))
+    region = dy.String(nullable=False, metadata=_is("ISO 3166-2; KZ the country"))
+    region_source = dy.String(
+        nullable=False,
+        check=lambda c: c.is_in(STATED_BY),
+        metadata=_is("who says the region: workbook, manifest or argument"),
+    )
+    organ_code = dy.String(
+        nullable=True, metadata=_is("the region's code in the file; null where it has none")
+    )
     period = dy.String(
         nullable=False, regex=PERIOD, metadata=_is("YYYY-MM, cumulative from January")
     )
-    period_source = dy.String(nullable=False, metadata=_is("workbook or argument"))
+    period_source = dy.String(
+        nullable=False,
+        check=lambda c: c.is_in(STATED_BY),
+        metadata=_is("who says the period: workbook, folder, manifest or argument"),
+    )
     source = dy.String(nullable=False, metadata=_is("id in load_sources()"))
     form_version = dy.String(
         nullable=False, metadata=_is("version of the form: 2022, or one of the user's own store")
@@ -128,7 +141,10 @@ class Regions(dy.Schema):
     """The regions that report, with their codes and names."""
 
     region = dy.String(
-        nullable=False, primary_key=True, regex=r"^KZ-\d{2}$", metadata=_is("ISO 3166-2")
+        nullable=False,
+        primary_key=True,
+        regex=r"^KZ-\d{2}(\+\d{2})?$",
+        metadata=_is("ISO 3166-2; KZ-61+79 is South Kazakhstan, which was divided in 2018"),
     )
     kato = dy.String(nullable=False, regex=r"^\d{9}$", metadata=_is("national territorial code"))
     organ_code = dy.String(nullable=False, regex=r"^19\d{2}$", metadata=_is("code in Form 1-M"))
@@ -144,9 +160,9 @@ class Regions(dy.Schema):
     valid_from = dy.Date(nullable=True, metadata=_is("first day within these bounds, if known"))
     valid_to = dy.Date(nullable=True, metadata=_is("last day within these bounds, if it ended"))
     unit_17 = dy.String(
-        nullable=False,
+        nullable=True,
         regex=r"^KZ-\d{2}$",
-        metadata=_is("unit of 19 June 2018 to 7 June 2022 that holds it"),
+        metadata=_is("unit of 19 June 2018 to 7 June 2022 that holds it; null for one of before"),
     )
     tile_row = dy.Int64(
         nullable=False,
@@ -163,7 +179,20 @@ class Regions(dy.Schema):
 
     @dy.rule()
     def one_tile_each(cls) -> pl.Expr:
-        return pl.struct("tile_row", "tile_column").is_unique()
+        # A region that is no more has the tile of one that came after it.
+        return pl.struct("tile_row", "tile_column", pl.col("valid_to").is_null()).is_unique()
+
+
+class RegionTitles(dy.Schema):
+    """Names of regions in the titles of reports, beside those in the table of regions."""
+
+    region = dy.String(
+        nullable=False, regex=r"^KZ(-\d{2}(\+\d{2})?)?$", metadata=_is("its code; KZ the country")
+    )
+    title = dy.String(nullable=False, metadata=_is("the name"))
+    used_from = dy.Date(nullable=True, metadata=_is("first day, if it had another name before"))
+    used_to = dy.Date(nullable=True, metadata=_is("last day, if it has had another name since"))
+    note = dy.String(nullable=True, metadata=_is("how that is known, or what kind of name it is"))
 
 
 class FreedomInTheWorld(dy.Schema):

@@ -21,7 +21,7 @@ from kzresearch.form_1m.reader import SOURCE as FORM_1M
 from kzresearch.peers import BOUNDS
 from kzresearch.publish import cite
 from kzresearch.records import Json, RecordError, plain
-from kzresearch.regions import load_regions, short_name
+from kzresearch.regions import region_codes, short_name
 
 WIDTH, COLUMNS = 100, 8
 """Characters of a line, and how many cells stand side by side in a table."""
@@ -444,7 +444,7 @@ def _value(value: float | None) -> str:
 
 @cache
 def _regions() -> dict[str, str]:
-    return {region: f"{region} {short_name(region)}" for region in load_regions()["region"]}
+    return {region: f"{region} {short_name(region)}" for region in region_codes(former=True)}
 
 
 def _label(workbook: Json) -> str:

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 import kzresearch as kz
-from kzresearch import datasets
+from kzresearch import datasets, schemas
 from kzresearch.schemas import Form1M
 
 
@@ -150,6 +150,10 @@ def test_regions():
     frame = kz.load_regions()
     assert frame.height == 20
     assert frame["unit_17"].n_unique() == 17
+    former = kz.load_regions(former=True)
+    assert former.filter(pl.col("region") != "KZ-61+79").equals(frame)
+    assert former.height == 21
+    assert schemas.Regions.is_valid(former)
     turkistan = frame.filter(region="KZ-61")
     assert turkistan["organ_code"].item() == "1951"
 

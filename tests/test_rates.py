@@ -714,6 +714,12 @@ def of_20() -> pl.DataFrame:
     return pl.DataFrame({"region": regions, "n": range(1, 21), "population": [1.5] * 20})
 
 
+def test_south_kazakhstan_is_none_of_the_17_units():
+    frame = pl.DataFrame({"region": ["KZ-61+79"], "n": [1]})
+    with pytest.raises(MeasureError, match="one of the 16 units"):
+        rates.merge_to_17(frame, ["n"])
+
+
 def test_20_regions_are_summed_to_17_units():
     frame = of_20()
     found = rates.merge_to_17(frame, ["n", "population"])

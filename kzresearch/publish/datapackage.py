@@ -61,6 +61,7 @@ TABLES = {
     "published": Table(schemas.Published, ("published_figures",)),
     "torture_indices": Table(schemas.TortureIndices),
     "transcribed/regions": Table(schemas.Regions, ("geokz", "kzresearch_regions")),
+    "transcribed/region_titles": Table(schemas.RegionTitles, ("kzresearch_regions",)),
     "transcribed/form_1m_reported": Table(
         schemas.Form1M, part="Figures of Form 1-M that only the press reported: transcribed by hand"
     ),

@@ -14,7 +14,7 @@ from kzresearch import captions
 from kzresearch.notebooks import ORDER
 from kzresearch.publish import TEMPLATES, cite
 from kzresearch.records import collection_id, data_version
-from kzresearch.regions import COUNTRY, load_regions, short_name
+from kzresearch.regions import COUNTRY, region_codes, short_name
 
 Json = dict[str, Any]
 
@@ -218,7 +218,7 @@ def _shown(name: str, value: str | float) -> Cell:
 
 @lru_cache
 def _region_names() -> dict[str, str]:
-    return {region: short_name(region) for region in (COUNTRY, *load_regions()["region"])}
+    return {region: short_name(region) for region in (COUNTRY, *region_codes(former=True))}
 
 
 def _status(run: Json) -> str:

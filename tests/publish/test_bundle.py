@@ -456,9 +456,9 @@ def test_data_package_is_valid(unpacked: Path, tmp_path: Path, monkeypatch: pyte
     found = frictionless.validate("datapackage.json")
     assert found.valid, found.flatten(["path", "fieldName", "note"])
     rows = {task.name: task.stats["rows"] for task in found.tasks}
-    assert len(rows) == len(package(unpacked)["resources"]) == 12
+    assert len(rows) == len(package(unpacked)["resources"]) == 13
     assert rows["form_1m-2022-12"] == 20 * 217_460 / 400
-    assert rows["transcribed-regions"] == 20
+    assert rows["transcribed-regions"] == 21
 
 
 @pytest.mark.parametrize(
