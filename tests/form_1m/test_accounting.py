@@ -3,14 +3,17 @@
 import json
 import random
 import re
+from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 
 import kzresearch as kz
 from kzresearch.errors import KzresearchError
 from kzresearch.form_1m import accounting, codebook
-from kzresearch.form_1m.accounting import check_form_1m, failures
+from kzresearch.form_1m.accounting import broken, check_form_1m, failures
+from kzresearch.form_1m.codebook import Form
 from kzresearch.form_1m.workbook import column_index
 from kzresearch.schemas import MONEY
 
@@ -356,16 +359,33 @@ def test_identities_agree_with_sums_made_another_way(figures, checked):
 
 
 def test_nothing_is_tested_twice_and_no_figure_enters_twice():
-    plan = accounting._plan(True)
-    assert plan.parts.select("test", "figure").is_unique().all()
-    made_of = (
-        plan.parts.sort("test", "figure")
-        .group_by("test", maintain_order=True)
-        .agg(pl.format("{} {} {}", "figure", "left", "right").str.join(","))
+    plan = accounting._plan(codebook.form(), True)
+    parts = pl.concat(
+        pl.DataFrame({"figure": side.figures}).with_columns(
+            test=np.repeat(np.arange(len(side.sizes)), side.sizes), right=pl.lit(side is plan.right)
+        )
+        for side in (plan.left, plan.right)
     )
-    tests = made_of.join(plan.tests, on="test")
-    assert len(tests) == len(plan.tests)
-    assert tests.select("figure", "kind", "how").is_unique().all()
+    place = pl.when(pl.col("figure") < 0).then(-1 - pl.col("figure")).otherwise("figure")
+    assert parts.select("test", place).is_unique().all()
+    made_of = (
+        parts.sort("test", "right", "figure")
+        .group_by("test", maintain_order=True)
+        .agg(pl.format("{} {}", "figure", "right").str.join(","))
+        .with_columns(equal=plan.equal, largest=plan.largest, only_where=plan.only_where)
+    )
+    assert len(made_of) == len(plan.line)
+    assert made_of.drop("test").is_unique().all()
+
+
+def test_identities_name_nothing_that_the_bundled_form_lacks():
+    form = codebook.form()
+    for line in accounting._lines():
+        for left, right in accounting._sides(form, line):
+            for term in left + right:
+                section = form.section(term.section)
+                assert term.row is None or term.row in section.rows["row"], line
+                assert term.measure is None or term.measure in section.columns["measure"], line
 
 
 def test_every_identity_can_fail_and_holds_where_all_is_zero(figures):
@@ -478,6 +498,226 @@ def test_money_adds_up_to_the_third_decimal(natural_persons, fails):
     assert set(frame["unit"]) == {MONEY}
     counts = counts_of(check_form_1m(frame), "H22:R4-1 c1=c2+c3+c4")
     assert (counts["fails"], counts["max_difference"]) == (fails, 0.001 * fails)
+
+
+@pytest.mark.parametrize("largest", [2**53, 2**53 - 1, 2**53 // 1000, 2**53 // 1000 - 1])
+def test_the_largest_counts_are_told_from_the_next(largest):
+    less = {"in_proceedings": largest - 1, "registered": largest}
+    frame = made("R1", {"article:146": less, "article:99": {**less, "registered": largest - 1}})
+    counts = counts_of(check_form_1m(frame), "H4:R1")
+    assert (counts["tests"], counts["fails"], counts["max_difference"]) == (2, 1, 1)
+    line = failures(frame).row(0, named=True)
+    assert (line["left"], line["right"], line["difference"]) == (largest, largest - 1, 1)
+
+
+def test_sums_of_the_largest_counts_do_not_wrap_around():
+    # Two of them in thousandths are more than 64 bits hold.
+    form = codebook.form()
+    places = form.template().select("section", "row", "measure")
+    largest = broken(form, np.full(len(places), 2.0**53))
+    ones = broken(form, np.ones(len(places)))
+    assert largest.drop("max_difference").equals(ones.drop("max_difference"))
+    assert (largest["max_difference"] == ones["max_difference"] * 2.0**53).all()
+
+
+@pytest.mark.parametrize("damage", [2.0**43, 2.0**60 + 2**10, 1e290])
+def test_money_without_bounds_adds_up(damage):
+    names = [f"damage_in_pending_cases{end}" for end in ("", "_state", "_legal_persons")]
+    frame = made(
+        "R4-1",
+        {
+            "total": {
+                **dict(zip(names, [damage + damage, damage, damage], strict=True)),
+                "damage_in_pending_cases_natural_persons": 0.001,
+            }
+        },
+    )
+    counts = counts_of(check_form_1m(frame), "H22:R4-1 c1=c2+c3+c4")
+    assert (counts["tests"], counts["fails"], counts["max_difference"]) == (1, 1, 0.001)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), 1.5e308])
+def test_a_figure_beyond_all_counting_is_refused(value):
+    frame = made("R1", {"article:146": {"in_proceedings": 5, "registered": value}})
+    with pytest.raises(KzresearchError, match=r"^R1 article:146 registered is .*; correct"):
+        check_form_1m(frame)
+
+
+def test_a_figure_that_is_null_is_missing():
+    frame = made("R1", {"article:146": {"in_proceedings": 5, "registered": 6}})
+    nothing = frame.with_columns(value=pl.when(pl.col("measure") == "registered").then("value"))
+    assert counts_of(check_form_1m(frame), "H4:R1")["fails"] == 1
+    assert check_form_1m(nothing)["tests"].sum() == 0
+
+
+# ── a whole report at once
+
+
+def in_order(form: Form, report: pl.DataFrame) -> pl.Series:
+    places = ["section", "row", "measure"]
+    return form.template().join(report, on=places, how="left", maintain_order="left")["value"]
+
+
+def test_what_a_whole_report_breaks_is_what_the_check_finds(figures):
+    for _, report in figures.group_by("region"):
+        expected = check_form_1m(report).filter(pl.col("fails") > 0)
+        found = broken(codebook.form(), in_order(codebook.form(), report))
+        assert found.equals(expected.select(found.columns))
+
+
+def test_a_value_missing_takes_away_its_tests(figures):
+    report = figures.filter(region="KZ-11")
+    less = report.filter(pl.col("row") != "severity:minor")
+    values = in_order(codebook.form(), less)
+    assert values.null_count() > 0
+    expected = check_form_1m(less).filter(pl.col("fails") > 0)
+    for given in (values, values.to_numpy(), values.to_list()):
+        found = broken(codebook.form(), given)
+        assert found.equals(expected.select(found.columns))
+    assert "V2:R1" not in found["identity"]
+
+
+def test_values_that_are_not_a_whole_report_are_refused():
+    with pytest.raises(
+        KzresearchError, match=r"^3 figures given, where the form 2022 has 217,460;"
+    ):
+        broken(codebook.form(), [1, 2, 3])
+
+
+# ── versions of the form
+
+NEW = "article:146-1"
+
+
+@pytest.fixture(scope="module")
+def later() -> Form:
+    """A version with one article more, and without section R11, streets in R1, and cars."""
+    form = codebook.form()
+
+    def rows_with(table: pl.DataFrame, **changed: pl.Expr) -> pl.DataFrame:
+        added = table.filter(row="article:146").with_columns(row=pl.lit(NEW), **changed)
+        return pl.concat([table, added]).filter(pl.col("row") != "article:188:cars")
+
+    last = pl.col("section").replace_strict(
+        dict(form.rows.group_by("section").agg(code=pl.len() + 1).iter_rows())
+    )
+    without = pl.col("section") != "R11"
+    streets = (pl.col("section") == "R1") & (pl.col("measure") == "in_streets")
+    return replace(
+        form,
+        name="later",
+        sections=form.sections.filter(without),
+        columns=form.columns.filter(without & ~streets),
+        rows=rows_with(form.rows.filter(without), code=last.cast(pl.String)),
+        row_names=rows_with(form.row_names, article=pl.lit("146-1")),
+    )
+
+
+def of_version(form: Form, report: pl.DataFrame, **values: float) -> pl.DataFrame:
+    """A report with the figures of the version, those of the added article, by measure, in R1."""
+    new = {"row": NEW, "section": "R1"}
+    added = pl.DataFrame(
+        [{**new, "measure": measure, "added": float(value)} for measure, value in values.items()],
+        {"row": pl.String, "section": pl.String, "measure": pl.String, "added": pl.Float64},
+    )
+    places = ["section", "row", "measure"]
+    return (
+        form.template()
+        .select(*places, "cell")
+        .join(report.select(*places, "value"), on=places, how="left", maintain_order="left")
+        .join(added, on=places, how="left", maintain_order="left")
+        .select(*places, "cell", value=pl.coalesce("added", "value").fill_null(0))
+        .join(report.select("period", "region", "source").unique(), how="cross")
+        .with_columns(workbook=pl.lit("f" * 64))
+    )
+
+
+def test_identities_say_nothing_of_what_a_version_lacks(figures, later):
+    report = figures.filter(region="KZ-11")
+    before = check_form_1m(report, hypotheses=True)
+    after, _ = accounting.examine(of_version(later, report), True, later)
+    assert after["identity"].equals(before["identity"])
+    tests = dict(after.select("identity", "tests").iter_rows())
+    untested = after.filter(pl.col("tests") == 0)["identity"].to_list()
+    lost = [name for name in tests if name.endswith(":R11") or name.startswith(("X23", "X24"))]
+    cars = ["V5a:R1", "V5a:R1-1", "V5a:R1-2"]
+    assert sorted(untested) == sorted([*lost, *cars, "H6:R1", "X6:c28"])
+    rows = len(later.section("R1").rows)
+    assert tests["H5:R1"] == rows * 5  # each of six measures, one of which is gone
+    assert tests["V4:R1"] == 18 * (31 - 1)
+    assert dict(zip(after["identity"], after["fails"], strict=True))["V4:R1"] == 0
+
+
+@pytest.mark.parametrize(("of_article", "fails"), [(7, 0), (6, 1)])
+def test_an_article_added_is_one_of_its_chapter(later, of_article, fails):
+    values = {("chapter:3", "registered"): 9, ("article:146", "registered"): 2}
+    values[NEW, "registered"] = of_article
+    section = pl.col("section") == "R1"
+    frame = later.template().with_columns(
+        value=sum(
+            pl.when(section, row=row, measure=measure).then(float(value)).otherwise(0)
+            for (row, measure), value in values.items()
+        )
+    )
+    found = broken(later, frame["value"])
+    assert found.filter(identity="V4:R1")["fails"].to_list() == [1] * fails
+    assert found.filter(identity="V4:R1")["max_difference"].to_list() == [1] * fails
+
+
+@pytest.fixture
+def two_versions(later, monkeypatch) -> None:
+    bundled = codebook.forms()
+    monkeypatch.setattr(codebook, "forms", lambda: (*bundled, later))
+
+
+@pytest.fixture
+def known(two_versions, monkeypatch, figures) -> None:
+    """The workbook `ff…` is known to be of the later version."""
+    versions = dict.fromkeys(figures["workbook"].unique(), codebook.BUNDLED)
+    monkeypatch.setattr(accounting, "_versions", lambda: {**versions, "f" * 64: "later"})
+
+
+def test_each_report_is_tested_as_the_version_it_is_of(known, figures, later):
+    report = figures.filter(section="R1", region="KZ-11")
+    other = of_version(later, report).with_columns(period=pl.lit("2023-12"))
+    part = pl.col("row").is_in(["chapter:3", *(f"article:{n}" for n in range(145, 160))])
+    both = pl.concat([report, other], how="diagonal")
+    counts = counts_of(check_form_1m(both.filter(section="R1")), "V4:R1")
+    assert counts["tests"] == 18 * 31 + 18 * 30
+    # Without the article added, the chapter of the later report is not the sum of the others.
+    assert counts_of(check_form_1m(both.filter(part, section="R1")), "V4:R1")["tests"] == 31
+
+
+def test_a_workbook_not_known_is_of_the_first_version_that_has_its_figures(
+    two_versions, figures, later
+):
+    report = figures.filter(section="R1", region="KZ-11")
+    breaking = of_version(later, report, registered=1).filter(section="R1")
+    line = failures(breaking).filter(identity="V4:R1").row(0, named=True)
+    assert (line["row"], line["measure"], line["difference"]) == ("chapter:3", "registered", -1)
+    assert (
+        failures(report).equals(failures(report.with_columns(workbook=pl.lit("e" * 64)))) is False
+    )
+    assert check_form_1m(report).equals(
+        check_form_1m(report.with_columns(workbook=pl.lit("e" * 64)))
+    )
+
+
+def test_a_sum_of_reports_of_several_versions_is_not_tested(known, figures):
+    def summed(*workbooks: str) -> pl.DataFrame:
+        cells = [{"workbook": one, "cell": "R1!E7"} for one in workbooks]
+        frame = made("R1", {"article:146": {"in_proceedings": 5, "registered": 6}})
+        return frame.with_columns(
+            workbook=pl.lit(None, pl.String), cells=pl.Series([cells] * len(frame))
+        )
+
+    bundled = figures["workbook"][0]
+    assert check_form_1m(summed(bundled, bundled))["fails"].sum() == 1
+    assert check_form_1m(summed("f" * 64))["fails"].sum() == 1
+    assert check_form_1m(summed(bundled, "f" * 64))["tests"].sum() == 0
+
+
+# ── frames
 
 
 def test_only_sections_present_are_tested(figures, checked):
