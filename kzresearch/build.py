@@ -25,6 +25,7 @@ from kzresearch.schemas import (
     TortureIndices,
     Workbooks,
 )
+from kzresearch.store import checksum
 from kzresearch.torture_indices import torture_indices
 
 TABLES: dict[str, Callable[[Path], list[Path]]]
@@ -53,13 +54,15 @@ def _form_1m(out: Path) -> list[Path]:
     for period, found in files.items():
         read = read_form_1m([path for _, path in found], period)
         frame = pl.concat([read, reported.filter(pl.col("period") == period)])
-        workbooks += [_describe(file, path, period) for file, path in found]
+        workbooks += [_describe(file, path, period, read) for file, path in found]
         written.append(_write_figures(out, period, frame))
     table = Workbooks.validate(pl.DataFrame(workbooks).sort("period", "region"))
     return [*written, _write_csv(out / "workbooks.csv", table)]
 
 
-def _describe(file: sources.RawFile, path: Path, period: str) -> dict[str, str | None]:
+def _describe(
+    file: sources.RawFile, path: Path, period: str, read: pl.DataFrame
+) -> dict[str, str | None]:
     workbook = Workbook.open(path)
     identity = identify(workbook, Stated(period))
     if identity.region != file.region:
@@ -75,6 +78,7 @@ def _describe(file: sources.RawFile, path: Path, period: str) -> dict[str, str |
         "period_source": identity.period_source,
         "source": SOURCE,
         "form_version": codebook.BUNDLED,
+        "figures": checksum(read.filter(workbook=workbook.sha256)["value"]),
     }
 
 

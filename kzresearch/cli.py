@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kzresearch import __version__
+from kzresearch import __version__, cli_store
 from kzresearch.errors import KzresearchError, WorkbookError
 from kzresearch.run import DEFAULT_FORMATS, FORMATS
 
@@ -44,6 +44,10 @@ class _Group(click.Group):
 @click.version_option(__version__, prog_name="kzresearch")
 def main() -> None:
     """How torture cases are handled in Kazakhstan: official figures, reproducible analyses."""
+
+
+main.add_command(cli_store.ingest)
+main.add_command(cli_store.store)
 
 
 def _how_to_run(command: Any) -> Any:

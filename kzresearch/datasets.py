@@ -131,7 +131,7 @@ def _of_workbooks(
     workbook: Filter, wanted: pl.Expr, periods: list[str] | None, regions: list[str] | None
 ) -> pl.LazyFrame:
     """The figures of files by their checksums, those included that were replaced."""
-    bundled, ours = _bundled_workbooks(), store().reports()
+    bundled, ours = bundled_workbooks(), store().reports()
     known = dict(bundled.select("sha256", "period").iter_rows())
     held = {one.sha256: one for one in ours}
     parts = []
@@ -144,8 +144,7 @@ def _of_workbooks(
         elif replaced is not None:
             found = replaced.filter(wanted)
         else:
-            more = [one.sha256 for one in store().replaced_reports()]
-            raise unknown_value("workbook", sha, [*held, *known, *more])
+            raise unknown_value("workbook", sha, sorted(readable()))
         for name, values in (("period", periods), ("region", regions)):
             if values is not None:
                 found = found.filter(pl.col(name).is_in(values))
@@ -248,7 +247,7 @@ def load_workbooks() -> dy.DataFrame[Workbooks]:
     Source: the workbooks' own metadata, as read by `read_form_1m`.
     """
     ours = [asdict(one) for one in store().reports()]
-    bundled = cast("dy.DataFrame[Workbooks]", _bundled_workbooks())
+    bundled = cast("dy.DataFrame[Workbooks]", bundled_workbooks())
     if not ours:
         return bundled
     added = pl.DataFrame(ours).with_columns(form=pl.lit("1-M"), source=pl.lit(SOURCE))
@@ -257,8 +256,15 @@ def load_workbooks() -> dy.DataFrame[Workbooks]:
     return Workbooks.validate(both)
 
 
+def readable() -> set[str]:
+    """The checksums of all workbooks whose figures can be read, those that were replaced included."""
+    ours = (*store().reports(), *store().replaced_reports())
+    return {*bundled_workbooks()["sha256"], *(one.sha256 for one in ours)}
+
+
 @cache
-def _bundled_workbooks() -> pl.DataFrame:
+def bundled_workbooks() -> pl.DataFrame:
+    """`load_workbooks` without the user's store."""
     return read_texts(data_dir() / "workbooks.csv")
 
 
@@ -337,7 +343,7 @@ def _coverage(ours: tuple[tuple[str, str], ...]) -> pl.DataFrame:
     reported = read_texts(data_dir() / "transcribed" / "form_1m_reported.csv")
     lines = {
         line
-        for table in (_bundled_workbooks(), reported)
+        for table in (bundled_workbooks(), reported)
         for line in zip(*(table[name] for name in columns), strict=True)
     } | {(*one, SOURCE) for one in ours}
     return pl.DataFrame(sorted(lines), schema=dict.fromkeys(columns, pl.String), orient="row")

@@ -322,23 +322,24 @@ def _workbooks(results: dict[str, Json]) -> list[Json]:
     """The workbooks that the results were taken from, and where to get each."""
     used = dict.fromkeys(cell["workbook"] for one in results.values() for cell in one["cells"])
     known = {
-        file.sha256: file
+        file.sha256: {
+            "file": file.path.rpartition("/")[2],
+            "region": file.region,
+            "period": file.period,
+            "source": file.source,
+            "address": file.url or None,
+        }
         for block in sources.read_sources()
         for file in sources.raw_files(block["id"])
     }
-    return [{"sha256": sha256, **_about(known.get(sha256))} for sha256 in used]
+    if not known.keys() >= used.keys():  # those of the user's own store
+        from kzresearch.datasets import load_workbooks
 
-
-def _about(file: sources.RawFile | None) -> Json:
-    if file is None:
-        return dict.fromkeys(("file", "region", "period", "source", "address"))
-    return {
-        "file": file.path.rpartition("/")[2],
-        "region": file.region,
-        "period": file.period,
-        "source": file.source,
-        "address": file.url or None,
-    }
+        columns = ("sha256", "file", "region", "period", "source")
+        for sha256, *about in load_workbooks().select(columns).iter_rows():
+            known.setdefault(sha256, dict(zip(columns[1:], about, strict=True)) | {"address": None})
+    unknown = dict.fromkeys(("file", "region", "period", "source", "address"))
+    return [{"sha256": sha256, **known.get(sha256, unknown)} for sha256 in used]
 
 
 def in_order(executed: Json) -> Json:

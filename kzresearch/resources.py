@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
+STORE = "KZRESEARCH_STORE"
+"""Environment variable: a folder, or s3://bucket/prefix, of the user's own reports."""
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -35,8 +37,8 @@ def lock_file() -> Path:
 
 
 def store_location() -> str:
-    """Where the user's own reports are: `KZRESEARCH_STORE`, or a folder of the platform's."""
-    if named := os.environ.get("KZRESEARCH_STORE"):
+    """Where the user's own reports are: `KZRESEARCH_STORE`, else a folder of the platform's."""
+    if named := os.environ.get(STORE):
         return named
     import platformdirs
 

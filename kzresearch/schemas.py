@@ -131,10 +131,50 @@ class Workbooks(dy.Schema):
     form_version = dy.String(
         nullable=False, metadata=_is("version of the form: 2022, or one of the user's own store")
     )
+    figures = dy.String(
+        nullable=False,
+        regex=r"^[0-9a-f]{64}$",
+        metadata=_is("checksum of what was read from it: its figures, with their places"),
+    )
 
     @dy.rule()
     def one_per_region_and_period(cls) -> pl.Expr:
         return pl.len().over("region", "period") == 1
+
+
+OUTCOMES = {
+    "taken": "its figures are in the store",
+    "already there": "the store, or the bundled data, has this very file",
+    "replaced": "its figures are in the store in place of another file's, named in reason",
+    "refused": "no figure of it was taken; the reason says why",
+}
+
+
+class Ingested(dy.Schema):
+    """What became of each file of an ingest: one row per file, in the order they were read."""
+
+    file = dy.String(nullable=False, metadata=_is("the file's name"))
+    outcome = dy.String(
+        nullable=False,
+        check=lambda c: c.is_in(list(OUTCOMES)),
+        metadata=_is("; ".join(f"{name}: {text}" for name, text in OUTCOMES.items())),
+    )
+    reason = dy.String(nullable=True, metadata=_is("why it was refused, or what it replaced"))
+    region = dy.String(nullable=True, metadata=_is("ISO 3166-2"))
+    region_source = dy.String(
+        nullable=True, metadata=_is("who says the region: workbook, manifest or argument")
+    )
+    period = dy.String(nullable=True, metadata=_is("YYYY-MM, cumulative from January"))
+    period_source = dy.String(
+        nullable=True, metadata=_is("who says the period: workbook, folder, manifest or argument")
+    )
+    sha256 = dy.String(nullable=True, metadata=_is("checksum of the file"))
+    form_version = dy.String(nullable=True, metadata=_is("version of the form"))
+    broken = dy.List(
+        dy.String(),
+        nullable=True,
+        metadata=_is("hard identities that the report breaks; see check_form_1m"),
+    )
 
 
 class Regions(dy.Schema):

@@ -23,10 +23,11 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import dataframely as dy
 import polars as pl
 
 from kzresearch.errors import OutputError, UnknownValueError
-from kzresearch.form_1m import codebook
+from kzresearch.form_1m import accounting, codebook
 from kzresearch.form_1m.codebook import Form
 from kzresearch.form_1m.reader import SOURCE
 from kzresearch.resources import store_location
@@ -34,6 +35,8 @@ from kzresearch.schemas import Form1M
 from kzresearch.storage import Storage
 
 _FIGURES = re.compile(r"form_1m/period=(20\d\d-\d\d)/figures\.parquet")
+OWN = "store/"
+"""How the files of the store are told from the bundled ones where both are listed."""
 _METADATA = "kzresearch"
 _ROWS_A_GROUP = 2**15
 """Figures that are read together: few, so that one article needs little of a period's file."""
@@ -53,7 +56,7 @@ class Report:
     file: str
     region: str
     region_source: str
-    organ_code: str
+    organ_code: str | None
     period: str
     period_source: str
     form_version: str
@@ -68,7 +71,7 @@ class Taken:
     values: pl.Series
 
     @classmethod
-    def of(cls, values: pl.Series, **report: str) -> Taken:
+    def of(cls, values: pl.Series, **report: Any) -> Taken:
         """A report of these figures."""
         return cls(Report(**report, figures=checksum(values)), values)
 
@@ -166,11 +169,20 @@ class Store:
     def checksums(self) -> dict[str, str]:
         """What a run may read of the store: by its file, a checksum of what that holds."""
         return {
-            f"store/{_name(period)}": hashlib.sha256(
+            f"{OWN}{_name(period)}": hashlib.sha256(
                 json.dumps([_content(one) for one in self._period(period).reports]).encode()
             ).hexdigest()
             for period in self.tags()
         }
+
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """The files of the user's versions of the form: name and text."""
+        names = self.files.names("forms/") if self._is_there() else {}
+        return tuple((name, self.files.read(name).decode()) for name in names)
+
+    def file(self, name: str) -> bytes:
+        """The content of a file that `checksums` names."""
+        return self.files.read(name.removeprefix(OWN))
 
     # Reading
 
@@ -194,6 +206,42 @@ class Store:
         """The reports that were replaced and are still readable."""
         names = self.files.names("replaced/") if self._is_there() else {}
         return [one for name in names for one in _described(self._metadata(name))]
+
+    def values(self, report: Report) -> pl.Series:
+        """A report's figures, in the order of its version's template, checked.
+
+        Raises OutputError where they are not those that were read from its workbook.
+        """
+        held = self._scan(_name(report.period)).filter(pl.col("region") == report.region)
+        expected = _blank(report).drop("value")
+        try:
+            figures = Form1M.validate(held.collect()).drop("value")
+            found = expected.join(
+                held.select(*_KEY, "value").collect(), on=_KEY, how="left", maintain_order="left"
+            )
+            values = found["value"].fill_null(0.0)
+            sound = (
+                figures.join(expected, on=figures.columns, nulls_equal=True).height
+                == figures.height
+            )
+        except (pl.exceptions.PolarsError, dy.exc.ValidationError):
+            sound = False
+        if not sound or checksum(values) != report.figures:
+            raise OutputError(
+                f"the figures of {report.region} for {report.period} are not those read from "
+                f"{report.file}; remove them (kzresearch store --remove {report.period} --region "
+                f"{report.region}), and ingest it again"
+            )
+        return values
+
+    def check(self, report: Report) -> tuple[str | None, list[str]]:
+        """What is damaged of a report, in a sentence, and the hard identities that it breaks."""
+        try:
+            values = self.values(report)
+        except OutputError as error:
+            return str(error), []
+        broken = accounting.broken(codebook.form(report.form_version), values)
+        return None, broken.filter(pl.col("status") == "hard")["identity"].to_list()
 
     def _is_there(self) -> bool:
         return self.folder is None or self.folder.is_dir()
@@ -326,13 +374,16 @@ def _parquet(figures: pl.DataFrame, reports: list[Report]) -> bytes:
 
 def _nonzero(taken: Taken) -> pl.DataFrame:
     places = (taken.values != 0).arg_true()
-    template = codebook.form(taken.report.form_version).template()[places]
+    return _blank(taken.report)[places].with_columns(value=taken.values.gather(places))
+
+
+def _blank(report: Report) -> pl.DataFrame:
+    """A report without its figures, in the order of its version's template."""
+    template = codebook.form(report.form_version).template()
     return template.select(
-        *_about(taken.report),
-        *("section", "row", "measure", "unit"),
-        taken.values.gather(places).alias("value"),
-        "cell",
-        "note",
+        *_about(report),
+        *("section", "row", "measure", "unit", "cell", "note"),
+        pl.lit(None, pl.Float64).alias("value"),
     ).select(Form1M.column_names())
 
 

@@ -203,17 +203,13 @@ def _standing(held: Sequence[Cell]) -> dict[Cell, tuple[str, str, str, float]]:
 
 
 def _form_1m(wanted: pl.DataFrame) -> pl.DataFrame:
-    known = datasets.load_workbooks().filter(pl.col("sha256").is_in(wanted["workbook"].implode()))
+    known = datasets.readable() & set(wanted["workbook"])
     sheets = wanted["cell"].str.split("!").list.first().unique().to_list()
     sections = [name for name in codebook.section_names() if name in sheets]
     texts = dict.fromkeys(("workbook", "cell", "what", "about", "unit"), pl.String)
-    if known.is_empty() or not sections:
+    if not known or not sections:
         return pl.DataFrame(schema=texts | {"value": pl.Float64})
-    scan = datasets.scan_form_1m(
-        period=known["period"].unique().to_list(),
-        region=known["region"].to_list(),
-        section=sections,
-    )
+    scan = datasets.scan_form_1m(workbook=sorted(known), section=sections)
     found = scan.filter(pl.col("cell").is_in(wanted["cell"].implode())).collect()
     descriptions = dict(codebook.measure_descriptions())
     return found.with_columns(

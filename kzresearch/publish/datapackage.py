@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ from kzresearch.form_1m.reader import SOURCE as FORM_1M
 from kzresearch.publish.archive import Contents, Stored
 from kzresearch.resources import data_dir
 from kzresearch.run.results import LINES, PARAMETER, TABLE, in_lines, lines, parquet
+from kzresearch.store import OWN, store
 
 Json = dict[str, Any]
 SPREADSHEET = 2**20
@@ -83,7 +85,10 @@ def add_tables(contents: Contents, names: Iterable[str]) -> list[Json]:
     Form 1-M is put with them. Returns the resources of a data package, one for each table.
     """
     for name in names:
-        shutil.copyfile(data_dir() / name, contents.path(f"data/{name}"))
+        if name.startswith(OWN):
+            contents.path(f"data/{name}").write_bytes(store().file(name))
+        else:
+            shutil.copyfile(data_dir() / name, contents.path(f"data/{name}"))
     codebook().write_csv(contents.path("data/codebook.csv"))
     found = []
     for name in sorted({*names, "codebook.csv"}):
@@ -96,6 +101,8 @@ def add_tables(contents: Contents, names: Iterable[str]) -> list[Json]:
 
 
 def _table(path: PurePosixPath) -> Table:
+    if path.as_posix().startswith(OWN):
+        return TABLES["form_1m"]
     stem = path.with_suffix("").as_posix()
     return TABLES[stem] if stem in TABLES else TABLES[path.parent.as_posix()]
 
@@ -164,8 +171,9 @@ def _typed(texts: pl.LazyFrame, schema: type[dy.Schema]) -> pl.LazyFrame:
 def _title(path: PurePosixPath, table: Table) -> str:
     """`Freedom in the World`; `Form 1-M, long, January–December 2022`."""
     title = _what(table).partition(":")[0].rstrip(".")
-    period = path.parent.name == "form_1m"
-    return f"{title}, {captions.months(path.stem)}" if period else title
+    period = re.search(r"form_1m/(?:period=)?(20\d\d-\d\d)", path.as_posix())
+    own = " (the user's own reports, without zeros)" if f"/{OWN}" in path.as_posix() else ""
+    return f"{title}, {captions.months(period[1])}{own}" if period else title
 
 
 def _what(table: Table) -> str:

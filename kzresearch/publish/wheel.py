@@ -19,6 +19,7 @@ from kzresearch.errors import OutputError
 from kzresearch.notebooks import bare
 from kzresearch.publish.archive import zip_folder
 from kzresearch.resources import data_dir, lock_file, notebooks_dir
+from kzresearch.store import OWN
 
 NAME = "kzresearch"
 
@@ -53,7 +54,8 @@ def write_wheel(target: Path, work: Path, when: datetime) -> None:
     code = Path(records.__file__).parent
     for path in _package_files(code):
         _copy(path, package / path.relative_to(code))
-    for name in (*records.environment().data, "README.md"):
+    bundled = (one for one in records.environment().data if not one.startswith(OWN))
+    for name in (*bundled, "README.md"):
         _copy(data_dir() / name, package / "data" / name)
     for path in notebooks_dir().glob("*.ipynb"):
         _copy_bare(path, package / "notebooks" / path.name)

@@ -64,7 +64,7 @@ def run_on_cluster(
     answers, and where a worker has another environment; OutputError where it does not see the
     outputs.
     """
-    client = _connected(options.dask or "")
+    client = connected(options.dask or "")
     where = str(outputs.folder.resolve()) if outputs.folder else outputs.where
     batch = _Batch(client, outputs, _Job(secrets.token_hex(8), where, options), progress)
     try:
@@ -73,7 +73,8 @@ def run_on_cluster(
         batch.end()
 
 
-def _connected(address: str) -> Any:
+def connected(address: str) -> Any:
+    """A client of the scheduler at an address; ParameterError where none answers."""
     try:
         from distributed import Client
         from distributed.comm.addressing import get_address_host_port

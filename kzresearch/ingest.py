@@ -1,0 +1,313 @@
+"""Takes the user's own workbooks into the store, and says of each file what became of it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dataframely as dy
+import polars as pl
+
+from kzresearch import datasets
+from kzresearch.cluster_readers import ClusterReaders
+from kzresearch.errors import KzresearchError, ParameterError, WorkbookError
+from kzresearch.form_1m.identity import Stated
+from kzresearch.form_1m.workbook import Workbook
+from kzresearch.readers import Job, Read, Readers, Refused
+from kzresearch.schemas import OUTCOMES, PERIOD, Ingested
+from kzresearch.store import Report, Store, Taken
+
+if TYPE_CHECKING:
+    pass
+
+ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+"""Files of a folder that are looked at; a file that is named is looked at whatever it is called."""
+_TOGETHER = 60
+"""Reports held before they are written: a country's for three months."""
+_MANIFEST = ("file", "period", "region")
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A file, and what is said of it from outside; or why nothing can be made of that."""
+
+    path: Path
+    stated: Stated | Refused
+
+
+class Progress(NamedTuple):
+    """What an ingest tells while it goes on."""
+
+    began: Callable[[int], object] = lambda _files: None
+    ended: Callable[[], object] = lambda: None
+    asks: Callable[[str], bool] = lambda _question: False
+
+
+def ingest(
+    paths: str | Path | Sequence[str | Path] = (),
+    *,
+    period: str | None = None,
+    region: str | None = None,
+    manifest: str | Path | None = None,
+    store: str | Path | None = None,
+    replace: bool = False,
+    jobs: int | None = None,
+    dask: str | None = None,
+    progress: Progress = Progress(),  # noqa: B008  a tuple of functions
+) -> dy.DataFrame[Ingested]:
+    """Read workbooks of Form 1-M into the user's store; loaders then return them with the bundled ones.
+
+    `paths` are files and folders, looked through to the bottom. Most files do not state their period:
+    a folder named `YYYY-MM` does, a `manifest` (a CSV file with the columns `file`, `period`, `region`;
+    paths from its own folder) or `period`; `region` likewise for the few that do not state it. What is
+    said must not contradict the file. `store` is a folder or `s3://bucket/prefix`; default: the one that
+    `KZRESEARCH_STORE` names, or a folder of the platform's. `replace` takes a file in place of another of
+    the same region and period, which stays readable by its checksum. `jobs` processes read (default:
+    one for each processor), or the workers of a Dask cluster.
+
+    Returns one row per file, as `schemas.Ingested` describes: what became of it, and why. A file that is
+    refused leaves no figure and stops no other. However it is stopped, the store is whole, and the same
+    call goes on.
+
+    Raises `ParameterError` for a manifest or option that is wrong, `OutputError` for a store that cannot be
+    used; then nothing is read.
+    """
+    given = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    files = offered([Path(one) for one in given], Stated(period, region=region), manifest)
+    where = Store(store)
+    with where.locked():
+        taking = _Taking(where, replace=replace, asks=progress.asks)
+        progress.began(len(files))
+        with _reading(dask, jobs, where) as readers:
+            for file, found in zip(files, readers.read(taking.jobs(files)), strict=True):
+                taking.take(file, found)
+                progress.ended()
+        taking.write()
+    return Ingested.validate(pl.DataFrame(taking.rows(), schema=Ingested.create_empty().schema))
+
+
+class _Taking:
+    """An ingest under way: what became of each file, and what is still to be written."""
+
+    def __init__(self, store: Store, *, replace: bool, asks: Callable[[str], bool]) -> None:
+        self._store, self._replace, self._asks = store, replace, asks
+        held = datasets.load_workbooks().iter_rows(named=True)
+        self._held = {(one["region"], one["period"]): one for one in held}
+        self._places = {one["figures"]: place for place, one in self._held.items()}
+        self._waiting: dict[str, list[Taken]] = {}
+        self._new: dict[tuple[str, str], str] = {}  # → the file
+        self._rows: list[dict[str, Any]] = []
+
+    def jobs(self, files: Iterable[Offered]) -> Iterator[Job | Refused]:
+        """What is to be read of each file, as it is needed."""
+        for file in files:
+            if isinstance(file.stated, Refused):
+                yield file.stated
+                continue
+            try:
+                workbook = Workbook.open(file.path)
+            except WorkbookError as error:
+                yield Refused(str(error))
+                continue
+            yield Job(workbook.name, workbook.data, file.stated)
+
+    def take(self, file: Offered, found: Read | Refused) -> None:
+        """Note what was read of a file, and write what is enough for a period."""
+        row: dict[str, Any] = {"file": file.path.name}
+        if isinstance(found, Refused):
+            self._rows.append(row | {"outcome": "refused", "reason": _for_a_command(found.reason)})
+            return
+        who = found.identity
+        taken = Taken.of(
+            found.values,
+            sha256=found.sha256,
+            file=file.path.name,
+            region=who.region,
+            region_source=who.region_source,
+            organ_code=who.organ_code,
+            period=who.period,
+            period_source=who.period_source,
+            form_version=found.form_version,
+        )
+        outcome, reason = self._outcome(taken.report)
+        self._rows.append(
+            row
+            | {
+                "outcome": outcome,
+                "reason": reason,
+                "region": who.region,
+                "region_source": who.region_source,
+                "period": who.period,
+                "period_source": who.period_source,
+                "sha256": found.sha256,
+                "form_version": found.form_version,
+                "broken": found.broken.filter(pl.col("status") == "hard")["identity"].to_list(),
+            }
+        )
+        if outcome not in {"taken", "replaced"}:
+            return
+        self._new[who.region, who.period] = file.path.name
+        self._places[taken.report.figures] = who.region, who.period
+        self._waiting.setdefault(who.period, []).append(taken)
+        if sum(map(len, self._waiting.values())) >= _TOGETHER:
+            self.write()
+
+    def _outcome(self, report: Report) -> tuple[str, str | None]:
+        """What becomes of a report, and why it does not become more."""
+        name, place = report.file, (report.region, report.period)
+        of = f"{report.region} for {report.period}"
+        if place in self._new:
+            return "refused", (
+                f"{name}: a second workbook of {of}, after {self._new[place]}; give one of the two"
+            )
+        same = self._places.get(report.figures)
+        if same == place:
+            return "already there", None
+        if same is not None:
+            return "refused", (
+                f"{name}: given as {of}, it has all the figures that are held of {same[0]} for "
+                f"{same[1]}; one of the two is not what it is said to be"
+            )
+        held = self._held.get(place)
+        if held is None:
+            return "taken", None
+        question = (
+            f"{name} is another workbook of {of} than {held['file']} (sha256 {held['sha256']})"
+        )
+        if self._replace or self._asks(f"{question}: replace that one?"):
+            return "replaced", f"sha256 {held['sha256']}"
+        return "refused", f"{question}; --replace takes it instead, and keeps that one readable"
+
+    def write(self) -> None:
+        """Put what waits into the store, a period at a time."""
+        for period in sorted(self._waiting):
+            self._store.put(period, self._waiting.pop(period))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What became of each file."""
+        return self._rows
+
+
+def _for_a_command(reason: str) -> str:
+    """A reason in words that fit several files and a command."""
+    period = "name its folder YYYY-MM, or give --period or --manifest"
+    region = "give --region KZ-75 or --manifest"
+    return reason.replace("give it: period='YYYY-MM'", period).replace(
+        "give it: region='KZ-75'", region
+    )
+
+
+def offered(paths: list[Path], stated: Stated, manifest: str | Path | None = None) -> list[Offered]:
+    """The files to be read, by folder and name, each with what is said of it from outside.
+
+    Raises `ParameterError` where there is none, and for a manifest that is wrong.
+    """
+    listed = _manifest(Path(manifest)) if manifest is not None else {}
+    files = dict.fromkeys(path for one in paths for path in _files(one))
+    files |= dict.fromkeys(listed) if not paths else {}
+    if not files:
+        raise ParameterError("no workbook given; name files, folders of them, or a manifest")
+    return [Offered(path, _said_of(path, stated, listed.get(path))) for path in files]
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """The workbooks of a folder, to the bottom; a file is itself."""
+    if not path.is_dir():
+        yield path.absolute()
+        return
+    for folder, folders, names in os.walk(path.absolute()):
+        folders.sort()
+        for name in sorted(names):
+            # `~$` is what an open spreadsheet leaves beside the file.
+            if name.lower().endswith(ENDINGS) and not name.startswith(("~$", ".")):
+                yield Path(folder, name)
+
+
+def _said_of(path: Path, stated: Stated, listed: Stated | None) -> Stated | Refused:
+    """What option, manifest and folder say of a file; they must not contradict each other."""
+    periods = {
+        "argument": stated.period,
+        "manifest": listed and listed.period,
+        "folder": next((p.name for p in path.parents if re.fullmatch(PERIOD, p.name)), None),
+    }
+    regions = {"argument": stated.region, "manifest": listed and listed.region}
+    found: dict[str, Any] = {}
+    for what, said in (("period", periods), ("region", regions)):
+        values = {source: value for source, value in said.items() if value}
+        if len(set(values.values())) > 1:
+            words = ", ".join(f"{value} by {source}" for source, value in values.items())
+            return Refused(f"{path.name}: its {what} is given differently ({words}); give one")
+        for source, value in values.items():
+            found.setdefault(what, value)
+            found.setdefault(f"{what}_source", source)
+    return Stated(**found)
+
+
+def _manifest(path: Path) -> dict[Path, Stated]:
+    """What a manifest says of each file: paths are from its own folder."""
+
+    def wrong(line: int | None, what: str) -> ParameterError:
+        where = f", line {line}" if line else ""
+        return ParameterError(
+            f"{path.name}{where}: {what}; a manifest is a CSV file with the columns "
+            f"{', '.join(_MANIFEST)}, of which the first is needed"
+        )
+
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.DictReader(file, strict=True))
+            columns = lines[0].keys() if lines else set()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise wrong(None, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if "file" not in columns or not columns <= set(_MANIFEST):
+        raise wrong(None, f"has the columns {', '.join(map(str, columns)) or 'none'}")
+    found: dict[Path, Stated] = {}
+    for number, line in enumerate(lines, start=2):
+        if not line["file"] or None in line.values():
+            raise wrong(number, "a column is missing")
+        one = Path(os.path.normpath(path.absolute().parent / line["file"]))
+        if one in found:
+            raise wrong(number, f"{line['file']} stands there twice")
+        try:
+            found[one] = Stated(
+                line.get("period") or None, "manifest", line.get("region") or None, "manifest"
+            )
+        except KzresearchError as error:
+            raise wrong(number, str(error)) from None
+    return found
+
+
+def _reading(dask: str | None, jobs: int | None, store: Store) -> Readers | ClusterReaders:
+    """What reads: processes of this machine, or the workers of a cluster."""
+    if dask is None:
+        return Readers(jobs or os.cpu_count() or 1, store.where)
+    return ClusterReaders(dask, store.versions())
+
+
+def report(found: pl.DataFrame, *, quiet: bool = False) -> str:
+    """What became of the files, in words: those refused one by one, the others counted."""
+    lines = []
+    for row in found.iter_rows(named=True):
+        if row["outcome"] == "refused":
+            lines.append(f"refused: {row['reason']}")
+        elif row["outcome"] == "replaced" and not quiet:
+            lines.append(
+                f"replaced: {row['region']} {row['period']} by {row['file']}; the earlier one is "
+                f"readable by its {row['reason']}"
+            )
+    if quiet:
+        return "".join(f"{line}\n" for line in lines)
+    broken = found.filter(pl.col("broken").list.len() > 0)
+    for row in broken.iter_rows(named=True):
+        listed = ", ".join(row["broken"])
+        lines.append(f"{row['region']} {row['period']} breaks hard identities: {listed}")
+    counts = found.group_by("outcome").len()
+    numbers = dict(counts.iter_rows())
+    counted = [f"{numbers[name]} {name}" for name in OUTCOMES if name in numbers]
+    lines.append(f"{found.height} file{'s' * (found.height != 1)}: {', '.join(counted)}")
+    return "".join(f"{line}\n" for line in lines)

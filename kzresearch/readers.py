@@ -1,0 +1,210 @@
+"""Reads workbooks in processes of their own: one that dies, hangs or grows takes nothing with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import IO, Any, Self
+
+import polars as pl
+
+from kzresearch.errors import KzresearchError
+from kzresearch.form_1m import accounting, codebook
+from kzresearch.form_1m.identity import Identity, Stated, identify
+from kzresearch.form_1m.reader import recognise
+from kzresearch.form_1m.workbook import Workbook
+from kzresearch.resources import STORE
+
+MAX_SECONDS = 120
+MAX_BYTES = 500 * 2**20
+_AHEAD = 2
+"""Workbooks held in memory for each process, so that none waits for the next."""
+_SERVE = "from kzresearch.readers import serve; serve()"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file's bytes, its name, and what is said of it from outside."""
+
+    name: str
+    data: bytes
+    stated: Stated
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What was read of a workbook: all its figures, in the order of its version's template."""
+
+    sha256: str
+    identity: Identity
+    form_version: str
+    values: pl.Series
+    broken: pl.DataFrame  # identities that the report breaks: identity, status, tests, fails …
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a file was not read, in one sentence."""
+
+    reason: str
+
+
+def read(job: Job) -> Read | Refused:
+    """Read a workbook in this process."""
+    workbook = Workbook(job.name, job.data)
+    try:
+        identity = identify(workbook, job.stated)
+        form, figures = recognise(workbook)
+        values = figures["value"]
+        broken = accounting.broken(form, values)
+        return Read(workbook.sha256, identity, form.name, values, broken)
+    except KzresearchError as error:
+        return Refused(str(error))
+    except Exception as error:  # a fault of ours is told of one file, and does not stop the others
+        return Refused(f"{job.name}: a fault of kzresearch itself: {type(error).__name__}: {error}")
+
+
+def serve() -> None:
+    """Read what comes on standard input, for as long as something comes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(ImportError):  # not on every platform
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file is to be written here
+    source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    for version in codebook.forms():
+        version.template()
+    while (job := _receive(source)) is not None:
+        _send(answers, read(job))
+
+
+def _send(pipe: IO[bytes], what: object) -> None:
+    content = pickle.dumps(what, protocol=5)
+    pipe.write(len(content).to_bytes(8, "little") + content)
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes]) -> Any:
+    """What the other side sent; None where it has ended."""
+    size = int.from_bytes(pipe.read(8), "little")
+    content = pipe.read(size)
+    return pickle.loads(content) if size and len(content) == size else None  # noqa: S301  our own process
+
+
+class _Reader:
+    """One process, started anew after each that was lost."""
+
+    def __init__(self, store: str) -> None:
+        self._store = store
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began: float | None = None
+        self._killed = ""
+
+    def read(self, job: Job) -> Read | Refused:
+        self._killed = ""
+        process = self._process = self._process or _started(self._store)
+        answer = None
+        self._began = time.monotonic()
+        with contextlib.suppress(OSError, pickle.PickleError, EOFError):
+            _send(process.stdin, job)  # type: ignore[arg-type]
+            answer = _receive(process.stdout)  # type: ignore[arg-type]
+        self._began = None
+        if answer is None:
+            self.close()
+            reason = self._killed or f"ended the process that read it ({process.returncode})"
+            return Refused(f"{job.name}: {reason}; it is no report as it was published")
+        found: Read | Refused = answer
+        return found
+
+    def watch(self) -> None:
+        """End the process where it takes more than a report may."""
+        process, began = self._process, self._began
+        if process is None or began is None:
+            return
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            if psutil.Process(process.pid).memory_info().rss > MAX_BYTES:
+                self._killed = f"takes more than {MAX_BYTES // 2**20} MB to read"
+        if time.monotonic() - began > MAX_SECONDS:
+            self._killed = f"takes more than {MAX_SECONDS} s to read"
+        if self._killed:
+            process.kill()
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+def _started(store: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603  our own interpreter
+        [sys.executable, "-c", _SERVE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "POLARS_MAX_THREADS": "1", STORE: store},
+    )
+
+
+class Readers:
+    """Processes that read workbooks, and a watch over what they take.
+
+    They know the versions of the form that the store holds.
+    """
+
+    def __init__(self, processes: int, store: str) -> None:
+        self.store, self._number = store, processes
+        self._all = [_Reader(store) for _ in range(processes)]
+        self._free: SimpleQueue[_Reader] = SimpleQueue()
+        for reader in self._all:
+            self._free.put(reader)
+        self._over = threading.Event()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for reader in self._all:
+            reader.close()
+
+    def read(self, jobs: Iterable[Job | Refused]) -> Iterator[Read | Refused]:
+        """What each job gives, in their order; only a few are held at a time."""
+        with ThreadPoolExecutor(self._number) as threads:
+            ahead: deque[Future[Read | Refused]] = deque()
+            for job in jobs:
+                ahead.append(threads.submit(self.one, job))
+                if len(ahead) > _AHEAD * self._number:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+    def one(self, job: Job | Refused) -> Read | Refused:
+        """What one job gives; waits for a process that is free."""
+        if isinstance(job, Refused):
+            return job
+        reader = self._free.get()
+        try:
+            return reader.read(job)
+        finally:
+            self._free.put(reader)
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.05):
+            for reader in self._all:
+                reader.watch()
