@@ -22,13 +22,12 @@ from kzresearch.readers import Job, Read, Readers, Refused
 from kzresearch.schemas import OUTCOMES, PERIOD, Ingested
 from kzresearch.store import Report, Store, Taken
 
-if TYPE_CHECKING:
-    pass
-
 ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 """Files of a folder that are looked at; a file that is named is looked at whatever it is called."""
 _TOGETHER = 60
 """Reports held before they are written: a country's for three months."""
+_SHOWN = 4
+"""Broken identities that are named of a report; the others are counted."""
 _MANIFEST = ("file", "period", "region")
 
 
@@ -302,10 +301,15 @@ def report(found: pl.DataFrame, *, quiet: bool = False) -> str:
             )
     if quiet:
         return "".join(f"{line}\n" for line in lines)
-    broken = found.filter(pl.col("broken").list.len() > 0)
-    for row in broken.iter_rows(named=True):
-        listed = ", ".join(row["broken"])
-        lines.append(f"{row['region']} {row['period']} breaks hard identities: {listed}")
+    new = found.filter(pl.col("outcome").is_in(["taken", "replaced"]))
+    for row in new.filter(pl.col("broken").list.len() > 0).iter_rows(named=True):
+        number = len(row["broken"])
+        listed = ", ".join(row["broken"][:_SHOWN]) + (" …" if number > _SHOWN else "")
+        identities = "identity" if number == 1 else "identities"
+        lines.append(
+            f"{row['region']} {row['period']} breaks {number} hard {identities}: {listed}; "
+            f"kzresearch check names the cells"
+        )
     counts = found.group_by("outcome").len()
     numbers = dict(counts.iter_rows())
     counted = [f"{numbers[name]} {name}" for name in OUTCOMES if name in numbers]
