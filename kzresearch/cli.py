@@ -17,6 +17,7 @@ from kzresearch.run import DEFAULT_FORMATS, FORMATS
 
 if TYPE_CHECKING:
     from kzresearch.run.batch import Block, Made, Planned
+    from kzresearch.sources import RawFile
 
 
 class _Group(click.Group):
@@ -427,6 +428,105 @@ def build(tables: tuple[str, ...], out: Path | None) -> None:
         click.echo(f"not built: {message}", err=True)
     if failed:
         sys.exit(1)
+
+
+@main.command(short_help="Download the raw files of sources, or list what there is.")
+@click.argument("names", nargs=-1, metavar="[SOURCE]…")
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where the files go, laid out as in sources.toml; default: where `kzresearch build` looks.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Tell only what failed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def fetch(names: tuple[str, ...], to: Path | None, quiet: bool, as_json: bool) -> None:
+    """Download the raw files of each SOURCE from their publishers; without one, list what there is.
+
+    A SOURCE is a folder or a source of that list, the path of a file, or a folder and a word of its
+    files' names. A file that is there with the right checksum is not asked for again; what was cut off is gone
+    on with. A file without an address is got by hand; fetching it says how.
+
+    Files go where `kzresearch build` looks: into the folder that KZRESEARCH_RAW names, or else the
+    platform's cache. With --to, set KZRESEARCH_RAW to that folder afterwards.
+
+    Ends with 1 where a file is missing in the end.
+
+    \b
+    Examples:
+      kzresearch fetch form_1m/2022-12
+      kzresearch fetch regions/2024 population --to raw
+    """  # noqa: D301
+    from tqdm import tqdm
+
+    from kzresearch import sources
+
+    folder = to or sources.fetch_folder()
+    if not names:
+        _list_sources(sources.fetchable(folder), as_json=as_json)
+        return
+    files = list(dict.fromkeys(file for name in names for file in sources.files_named(name)))
+    try:
+        with tqdm(
+            total=sum(file.bytes for file in files),
+            unit="B",
+            unit_scale=True,
+            leave=False,
+            disable=quiet or None,  # None: on a terminal only
+        ) as bar:
+            report = [_fetched(file, folder, bar) for file in files]
+    except KeyboardInterrupt:
+        click.echo("stopped; what came is kept, and the same command goes on", err=True)
+        sys.exit(130)
+    states = [one["state"] for one in report]
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), "files": report}, indent=1))
+    else:
+        _tell_fetched(report, quiet=quiet)
+    if not quiet and not as_json:
+        counted = (f"{states.count(s)} {s}" for s in ("fetched", "already there", "failed"))
+        click.echo(f"{', '.join(counted)}, in {folder}")
+    if "failed" in states:
+        sys.exit(1)
+
+
+def _fetched(file: RawFile, folder: Path, bar: Any) -> dict[str, Any]:
+    from kzresearch.sources import fetch
+
+    before, reason = bar.n, None
+    bar.set_postfix_str(file.path)
+    try:
+        new = fetch(file, folder, lambda there: bar.update(before + there - bar.n))
+        state = "fetched" if new else "already there"
+    except KzresearchError as error:
+        state, reason = "failed", str(error)
+    bar.update(before + file.bytes - bar.n)
+    about = {"path": file.path, "source": file.source, "bytes": file.bytes, "sha256": file.sha256}
+    return {**about, "state": state, "reason": reason}
+
+
+def _tell_fetched(report: list[dict[str, Any]], *, quiet: bool) -> None:
+    for one in report:
+        if one["reason"]:
+            click.echo(f"failed         {one['reason']}", err=True)
+        elif not quiet:
+            click.echo(f"{one['state']:<14} {one['path']}")
+
+
+def _list_sources(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    click.echo(f"{'folder':<16} {'source':<24} files       size  here  by hand")
+    for row in rows:
+        click.echo(
+            f"{row['folder']:<16} {row['source']:<24} {row['files']:>5} {row['bytes'] / 1000:>7,.0f} kB "
+            f"{row['here']:>5} {len(row['by_hand']) or '':>8}".rstrip()
+        )
+    click.echo(
+        "Fetch by folder, source or path, or by a folder and a word of its files' names: regions/2024.\n"
+        "What is to be got by hand has no address; fetching it tells what to do."
+    )
 
 
 def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
