@@ -123,7 +123,7 @@ class _Taking:
             return
         who = found.identity
         taken = Taken.of(
-            found.values,
+            found.figures,
             sha256=found.sha256,
             file=file.path.name,
             region=who.region,

@@ -25,6 +25,7 @@ from kzresearch.form_1m.identity import Identity, Stated, identify
 from kzresearch.form_1m.reader import recognise
 from kzresearch.form_1m.workbook import Workbook
 from kzresearch.resources import STORE
+from kzresearch.store import Sparse
 
 MAX_SECONDS = 120
 MAX_BYTES = 500 * 2**20
@@ -44,12 +45,12 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """What was read of a workbook: all its figures, in the order of its version's template."""
+    """What was read of a workbook."""
 
     sha256: str
     identity: Identity
     form_version: str
-    values: pl.Series
+    figures: Sparse
     broken: pl.DataFrame  # identities that the report breaks: identity, status, tests, fails …
 
 
@@ -68,7 +69,7 @@ def read(job: Job) -> Read | Refused:
         form, figures = recognise(workbook)
         values = figures["value"]
         broken = accounting.broken(form, values)
-        return Read(workbook.sha256, identity, form.name, values, broken)
+        return Read(workbook.sha256, identity, form.name, Sparse.of(values), broken)
     except KzresearchError as error:
         return Refused(str(error))
     except Exception as error:  # a fault of ours is told of one file, and does not stop the others

@@ -63,27 +63,44 @@ class Report:
     figures: str
 
 
-@dataclass(frozen=True, eq=False)
-class Taken:
-    """A report and its figures: all of them, in the order of the form's `template`."""
+class Sparse(NamedTuple):
+    """A report's figures without zeros: how many there are in all, the places of others, and these."""
 
-    report: Report
+    number: int
+    places: pl.Series
     values: pl.Series
 
     @classmethod
-    def of(cls, values: pl.Series, **report: Any) -> Taken:
-        """A report of these figures."""
-        return cls(Report(**report, figures=checksum(values)), values)
+    def of(cls, values: pl.Series) -> Sparse:
+        """Of all figures of a report, in the order of the form's `template`."""
+        places = (values != 0).arg_true()
+        return cls(len(values), places, values.gather(places))
+
+    @property
+    def checksum(self) -> str:
+        """Of the number of figures and of those that are not 0, with their places."""
+        digest = hashlib.sha256(str(self.number).encode())
+        digest.update(self.places.to_numpy().astype("<i8").tobytes())
+        digest.update(self.values.to_numpy().astype("<f8").tobytes())
+        return digest.hexdigest()
+
+
+class Taken(NamedTuple):
+    """A report and its figures."""
+
+    report: Report
+    figures: Sparse
+
+    @classmethod
+    def of(cls, figures: Sparse | pl.Series, **report: Any) -> Taken:
+        """A report of these figures: all of them, or without zeros."""
+        sparse = Sparse.of(figures) if isinstance(figures, pl.Series) else figures
+        return cls(Report(**report, figures=sparse.checksum), sparse)
 
 
 def checksum(values: pl.Series) -> str:
-    """The checksum of a report's figures: of their number and of those that are not 0, with their places."""
-    places = (values != 0).arg_true()
-    parts = (str(len(values)).encode(), places.cast(pl.Int64), values.gather(places))
-    digest = hashlib.sha256(parts[0])
-    for part in parts[1:]:
-        digest.update(part.to_numpy().astype(part.to_numpy().dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
+    """The checksum of a report's figures: all of them, in the order of the form's `template`."""
+    return Sparse.of(values).checksum
 
 
 class _Period(NamedTuple):
@@ -213,7 +230,8 @@ class Store:
         Raises OutputError where they are not those that were read from its workbook.
         """
         held = self._scan(_name(report.period)).filter(pl.col("region") == report.region)
-        expected = _blank(report).drop("value")
+        places = codebook.form(report.form_version).template().with_columns(value=0.0)
+        expected = _reported(places, report).drop("value")
         try:
             figures = Form1M.validate(held.collect()).drop("value")
             found = expected.join(
@@ -373,18 +391,14 @@ def _parquet(figures: pl.DataFrame, reports: list[Report]) -> bytes:
 
 
 def _nonzero(taken: Taken) -> pl.DataFrame:
-    places = (taken.values != 0).arg_true()
-    return _blank(taken.report)[places].with_columns(value=taken.values.gather(places))
+    _, places, values = taken.figures
+    template = codebook.form(taken.report.form_version).template()[places]
+    return _reported(template.with_columns(value=values), taken.report)
 
 
-def _blank(report: Report) -> pl.DataFrame:
-    """A report without its figures, in the order of its version's template."""
-    template = codebook.form(report.form_version).template()
-    return template.select(
-        *_about(report),
-        *("section", "row", "measure", "unit", "cell", "note"),
-        pl.lit(None, pl.Float64).alias("value"),
-    ).select(Form1M.column_names())
+def _reported(figures: pl.DataFrame, report: Report) -> pl.DataFrame:
+    """Figures of the form as those of a report."""
+    return figures.with_columns(_about(report)).select(Form1M.column_names())
 
 
 def _about(report: Report) -> list[pl.Expr]:
