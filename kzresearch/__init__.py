@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         scan_form_1m,
     )
     from kzresearch.errors import (
+        FormError,
         IncompleteSumWarning,
         KzresearchError,
         OutputError,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from kzresearch.figures import Figure
     from kzresearch.flows import case_flow
     from kzresearch.form_1m.accounting import check_form_1m
-    from kzresearch.form_1m.codebook import codebook
+    from kzresearch.form_1m.codebook import codebook, titles
     from kzresearch.form_1m.reader import read_form_1m
     from kzresearch.records import record
     from kzresearch.regions import load_regions
@@ -61,6 +62,7 @@ _HOMES = {
     "load_torture_indices": "datasets",
     "load_workbooks": "datasets",
     "scan_form_1m": "datasets",
+    "FormError": "errors",
     "IncompleteSumWarning": "errors",
     "KzresearchError": "errors",
     "OutputError": "errors",
@@ -71,6 +73,7 @@ _HOMES = {
     "export": "exports",
     "check_form_1m": "form_1m.accounting",
     "codebook": "form_1m.codebook",
+    "titles": "form_1m.codebook",
     "read_form_1m": "form_1m.reader",
     "Figure": "figures",
     "PeriodReport": "reports",
@@ -90,6 +93,7 @@ _HOMES = {
 
 __all__ = [
     "Figure",
+    "FormError",
     "IncompleteSumWarning",
     "KzresearchError",
     "OutputError",
@@ -120,6 +124,7 @@ __all__ = [
     "results",
     "scan_form_1m",
     "tables",
+    "titles",
     "trace",
     "verify",
 ]

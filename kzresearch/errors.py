@@ -9,6 +9,10 @@ class WorkbookError(KzresearchError):
     """A workbook that is not understood; no figure has been taken from it."""
 
 
+class FormError(KzresearchError):
+    """A text file of the user's store that does not describe a version of the form."""
+
+
 class UnknownValueError(KzresearchError, ValueError):
     """A filter or parameter value that the data does not have."""
 

@@ -18,6 +18,7 @@ from typing import Any
 import xlsxwriter
 
 from kzresearch.form_1m import codebook
+from kzresearch.form_1m.codebook import Form
 
 Edit = Mapping[str, Any] | Callable[["Grid"], None]
 Values = Callable[[str, int, int], float]
@@ -123,9 +124,11 @@ def first_label_column(section: str) -> int:
 
 
 @cache
-def _frame(name: str) -> tuple[dict[tuple[int, int], Any], list[tuple[int, int, int, int]]]:
+def _frame(
+    name: str, form: Form
+) -> tuple[dict[tuple[int, int], Any], list[tuple[int, int, int, int]]]:
     """What a section holds without its figures."""
-    section = codebook.form().section(name)
+    section = form.section(name)
     label, code = first_label_column(name), place(f"{section.code_column}1")[1]
     last = section.number_row - 1
     cells: dict[tuple[int, int], Any] = {}
@@ -182,10 +185,11 @@ def _run_start(paths: Mapping[int, tuple[str, ...]], column: int) -> int:
     return column
 
 
-def make_grid(name: str, values: Values = value_of) -> Grid:
+def make_grid(name: str, values: Values = value_of, form: Form | None = None) -> Grid:
     """A section as the form has it, with figures by section, row code and column number."""
-    section = codebook.form().section(name)
-    cells, merges = _frame(name)
+    form = form or codebook.form()
+    section = form.section(name)
+    cells, merges = _frame(name, form)
     cells = dict(cells)
     code = place(f"{section.code_column}1")[1]
     for row in section.rows["code"]:
@@ -207,14 +211,15 @@ def make_workbook(
     folder: str | None = None,
     sheets: Iterable[str] | None = None,
     inline: bool = False,
+    form: Form | None = None,
 ) -> Path:
-    """Write a workbook of all 26 sheets with the `sections` filled.
+    """Write a workbook of all sheets of a form (the bundled version's 26) with the `sections` filled.
 
     `edits` change a sheet before it is written: values by address, or a function of its `Grid`.
     `folder` is what the file says it was saved in; `sheets` are the sheets' names in their order;
     `inline` puts texts into the cells instead of the shared strings.
     """
-    edits, filled = edits or {}, list(sections)
+    edits, filled, form = edits or {}, list(sections), form or codebook.form()
     raw: dict[str, bytes] = {}
     workbook = xlsxwriter.Workbook(path, {"constant_memory": inline})
     workbook.set_properties(
@@ -224,12 +229,12 @@ def make_workbook(
             "author": author,
         }
     )
-    names = codebook.section_names() if sheets is None else list(sheets)
+    names = form.section_names if sheets is None else list(sheets)
     day = workbook.add_format({"num_format": "yyyy-mm-dd"})
     for number, name in enumerate(names, 1):
         sheet = workbook.add_worksheet(name)
         if name in filled:
-            grid = make_grid(name, values)
+            grid = make_grid(name, values, form)
             _edit(grid, edits.get(name, {}))
             raw |= {f"{number}!{at}": xml for at, xml in _write(sheet, grid, day)}
     workbook.close()
@@ -247,8 +252,9 @@ def make_workbook(
 
 
 def make_whole_form(path: Path, **options: Any) -> Path:
-    """A workbook with all 26 sections filled; it takes seconds."""
-    return make_workbook(path, codebook.section_names(), **options)
+    """A workbook with all sections filled; it takes seconds."""
+    form = options.get("form") or codebook.form()
+    return make_workbook(path, form.section_names, **options)
 
 
 def rewrite(path: Path, changes: Mapping[str, Callable[[bytes], bytes | None]]) -> Path:
@@ -266,7 +272,7 @@ def rewrite(path: Path, changes: Mapping[str, Callable[[bytes], bytes | None]]) 
 
 def part_of(sheet: str) -> str:
     """Where a sheet of a workbook in the form's order stands in the archive."""
-    return f"xl/worksheets/sheet{codebook.section_names().index(sheet) + 1}.xml"
+    return f"xl/worksheets/sheet{codebook.form().section_names.index(sheet) + 1}.xml"
 
 
 def _edit(grid: Grid, edit: Edit) -> None:

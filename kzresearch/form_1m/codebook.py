@@ -6,7 +6,9 @@ are the form's own: a workbook whose captions differ is not understood and not r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import dataframely as dy
 import polars as pl
 
-from kzresearch.resources import read_texts
+from kzresearch.errors import FormError, unknown_value
+from kzresearch.form_1m.version_files import GEOMETRY, VersionFile
+from kzresearch.resources import read_texts, store_location
 from kzresearch.schemas import Codebook
 
 if TYPE_CHECKING:
@@ -25,6 +29,10 @@ _FOLDER = Path(__file__).with_name("codebook")
 BUNDLED = "2022"
 """The version of the form that comes with the package: the reports of 2022."""
 
+BUNDLED_SINCE = "2022-01"
+
+MAX_ARTICLES = 500  # in a range: the Criminal Code has fewer
+
 FORM_ID = "50119"
 """How the official software numbers Form 1-M in a file's description."""
 
@@ -34,6 +42,7 @@ class Section:
     """One sheet of the form: where its parts stand and the captions it is recognised by."""
 
     name: str
+    sheet: str  # its name in the workbook
     title: str
     header_first_row: int
     number_row: int
@@ -53,16 +62,28 @@ class Form:
     """
 
     name: str
-    sections: pl.DataFrame  # section, title_ru, title_en, scope, header_first_row …
-    columns: pl.DataFrame  # section, number, column, measure, unit, caption, note
-    rows: pl.DataFrame  # section, code, row, caption, note
-    measures: pl.DataFrame  # measure, description
-    row_names: pl.DataFrame  # row, kind, chapter, article, name (English), title_ru (official)
+    sections: pl.DataFrame = field(
+        repr=False
+    )  # section, title_ru, title_en, scope, header_first_row …
+    columns: pl.DataFrame = field(
+        repr=False
+    )  # section, number, column, measure, unit, caption, note
+    rows: pl.DataFrame = field(repr=False)  # section, code, row, caption, note
+    measures: pl.DataFrame = field(repr=False)  # measure, description
+    row_names: pl.DataFrame = field(
+        repr=False
+    )  # row, kind, chapter, article, name (English), title_ru (official)
+    since: str = BUNDLED_SINCE  # the first period it was seen in
 
     @cached_property
     def section_names(self) -> list[str]:
         """The sections in the form's order."""
         return self.sections["section"].to_list()
+
+    @cached_property
+    def sheet_names(self) -> list[str]:
+        """What the sheets of a workbook are called, which a version may rename."""
+        return self.sections["sheet" if "sheet" in self.sections.columns else "section"].to_list()
 
     @cache  # noqa: B019  a form lives as long as the process
     def section(self, name: str) -> Section:
@@ -71,6 +92,7 @@ class Form:
         number, code = pl.col("number").cast(pl.Int64), pl.col("code").cast(pl.Int64)
         return Section(
             name=name,
+            sheet=line.get("sheet") or name,
             title=line["title_ru"],
             header_first_row=int(line["header_first_row"]),
             number_row=int(line["number_row"]),
@@ -93,7 +115,9 @@ class Form:
         return (
             spec.columns.join(spec.rows, how="cross", suffix="_row", maintain_order="left_right")
             .with_columns(
-                cell=pl.format("{}!{}{}", "section", "column", pl.col("code") + spec.number_row),
+                cell=pl.format(
+                    "{}!{}{}", pl.lit(spec.sheet), "column", pl.col("code") + spec.number_row
+                ),
                 note=pl.when(notes != "").then(notes),
             )
             .select("section", "row", "measure", "unit", "cell", "note")
@@ -101,19 +125,169 @@ class Form:
 
 
 def form(name: str = BUNDLED) -> Form:
-    """A version of the form by its name; the bundled one, unless another is named."""
-    return next(one for one in forms() if one.name == name)
+    """A version of the form by its name; the bundled one, unless another is named.
+
+    Raises `FormError` where the store's file of that version has a mistake or is not completed, and
+    `UnknownValueError` where there is none.
+    """
+    if name == BUNDLED:
+        return _bundled()
+    known = _known()
+    for one in known.forms:
+        if one.name == name:
+            return one
+    if name in known.left_out:
+        raise FormError(known.left_out[name])
+    raise unknown_value("version of the form", name, [one.name for one in known.forms])
+
+
+_version = form  # where an argument is called `form`
 
 
 def forms() -> tuple[Form, ...]:
-    """Every version known: the bundled one, then those of the user's store."""
-    return (_bundled(),)
+    """Every version known: the bundled one, then those of the user's store.
+
+    A file of the store that is not completed, or has a mistake, is left out: see `left_out`.
+    """
+    return _known().forms
+
+
+def left_out() -> list[str]:
+    """Why a file of the store is no version: one sentence for each."""
+    return list(_known().left_out.values())
+
+
+def form_at(period: str) -> Form:
+    """The version in use in a period: the latest that was first seen in it or before."""
+    earlier = [one for one in _in_time(forms()) if one.since <= period]
+    return earlier[-1] if earlier else _in_time(forms())[0]
+
+
+def _in_time(versions: tuple[Form, ...]) -> list[Form]:
+    return sorted(versions, key=lambda one: one.since)
+
+
+class _Known(NamedTuple):
+    forms: tuple[Form, ...]
+    left_out: dict[str, str]  # version, or file → what is wrong with it
+
+
+def _known() -> _Known:
+    return _read_versions(*_state())
+
+
+def _state() -> tuple[str, tuple[tuple[str, int, int, int], ...]]:
+    """The store, and what tells its files of versions from another state of them."""
+    where = store_location()
+    if "://" in where:
+        return where, ()
+    try:
+        with os.scandir(os.path.join(where, "forms")) as found:  # noqa: PTH118  half the time
+            stats = [(one.name, one.stat()) for one in found if one.name.endswith(".toml")]
+    except OSError:
+        return where, ()
+    return where, tuple(sorted((n, s.st_mtime_ns, s.st_size, s.st_ino) for n, s in stats))
+
+
+def _user_files(where: str) -> dict[str, str]:
+    """The text files of versions in the user's store."""
+    texts = {}
+    for path in sorted((Path(where) / "forms").glob("*.toml")):
+        with suppress(FileNotFoundError):  # taken away in the meantime
+            texts[path.name] = path.read_bytes().decode("utf-8-sig", "replace")
+    return texts
+
+
+@lru_cache(maxsize=8)
+def _read_versions(where: str, _files: tuple[object, ...]) -> _Known:
+    """No polars query is made, which would start threads: a process that has them may be forked."""
+    known, left_out = {BUNDLED: _bundled()}, {}
+    waiting: dict[str, VersionFile] = {}
+    texts = _user_files(where)
+    for name, text in texts.items():
+        try:
+            file = VersionFile.read(name, text)
+        except FormError as error:
+            left_out[name.removesuffix(".toml")] = str(error)
+            continue
+        if file.form in {BUNDLED, *waiting, *left_out}:
+            other = waiting.pop(file.form).file if file.form in waiting else "another file"
+            other = "the package" if file.form == BUNDLED else other
+            twice = file.error(
+                f"form = '{file.form}' is described by {other} too; leave one of them"
+            )
+            left_out[name if file.form == BUNDLED else file.form] = str(twice)
+        elif not file.complete:
+            left_out[file.form] = f"draft not completed: {name}; fill it in and set complete = true"
+        else:
+            waiting[file.form] = file
+    while waiting:
+        # A base goes before what differs from it.
+        one = next((file for file in waiting.values() if file.base not in waiting), None)
+        one = waiting.pop(one.form if one else next(iter(waiting)))
+        try:
+            if one.base not in known:
+                raise one.error(_no_base(one, left_out))
+            version = _resolved(one.file, texts[one.file], known[one.base])
+            _check_distinct(one, version, known)
+            known[one.form] = version
+        except FormError as error:
+            left_out[one.form] = str(error)
+    return _Known(tuple(known.values()), left_out)
+
+
+def _no_base(file: VersionFile, left_out: dict[str, str]) -> str:
+    reason = left_out.get(file.base, "it is not known, or differs from this one in turn")
+    return f"base = '{file.base}' cannot be started from ({reason}); name another, as {BUNDLED}"
+
+
+@lru_cache(maxsize=64)
+def _resolved(file: str, text: str, base: Form) -> Form:
+    return VersionFile.read(file, text).resolve(base)
+
+
+def _check_distinct(file: VersionFile, version: Form, known: dict[str, Form]) -> None:
+    """A workbook is of one version, and what it says has one name."""
+    mine = _names_by_layout(version)
+    for other in known.values():
+        theirs = _names_by_layout(other)
+        if mine.keys() == theirs.keys():
+            raise file.error(f"workbooks of version {other.name} look the same; take this file out")
+        for layout in mine.keys() & theirs.keys():
+            if mine[layout] != theirs[layout]:
+                one, two = next(
+                    (a, b) for a, b in zip(mine[layout], theirs[layout], strict=True) if a != b
+                )
+                raise file.error(
+                    f"section {layout[0]} looks as in version {other.name}, where '{one}' is named "
+                    f"'{two}'; name it so here"
+                )
+
+
+@lru_cache(maxsize=64)
+def _names_by_layout(version: Form) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """How each section looks → what it, its columns and its rows are named."""
+    looks: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
+    for line in version.sections.iter_rows(named=True):
+        section = line["section"]
+        looks[section] = [str(line[key]) for key in ("section", "title_ru", *GEOMETRY)]
+        looks[section].append(line.get("sheet") or section)
+        names[section] = []
+    for table, name, more in ((version.columns, "measure", "unit"), (version.rows, "row", "row")):
+        for line in table.iter_rows(named=True):
+            looks[line["section"]].append(line["caption"])
+            names[line["section"]] += [line[name], line[more]]
+    return {tuple(looks[section]): tuple(names[section]) for section in looks}
 
 
 @cache
 def _bundled() -> Form:
     tables = ("sections", "columns", "rows", "measures", "row_names")
-    return Form(BUNDLED, *(read_texts(_FOLDER / f"{name}.csv") for name in tables))
+    sections, columns, rows, measures, names = (
+        read_texts(_FOLDER / f"{table}.csv") for table in tables
+    )
+    return Form(BUNDLED, sections, columns, rows, measures, names)
 
 
 class _Names(NamedTuple):
@@ -121,7 +295,7 @@ class _Names(NamedTuple):
 
     sections: list[str]
     measures: dict[str, str]  # with what they mean
-    rows: dict[str, dict[str, str | None]]  # lines of `row_names`; a later version's title stands
+    rows: dict[str, dict[str, str | None]]  # lines of `row_names`, in the form's order
     rows_held: dict[str, list[str]]  # by section
     measures_held: dict[str, list[str]]
 
@@ -135,7 +309,7 @@ def _names(versions: tuple[Form, ...]) -> _Names:
         names.measures.update(
             zip(one.measures["measure"], one.measures["description"], strict=True)
         )
-        names.rows.update((str(line["row"]), line) for line in one.row_names.iter_rows(named=True))
+        _add_in_order(names.rows, one)
         for table, name, held in (
             (one.rows, "row", names.rows_held),
             (one.columns, "measure", names.measures_held),
@@ -147,6 +321,20 @@ def _names(versions: tuple[Form, ...]) -> _Names:
     for held in (names.rows_held, names.measures_held):
         held.update({section: list(dict.fromkeys(found)) for section, found in held.items()})
     return names
+
+
+def _add_in_order(rows: dict[str, dict[str, str | None]], version: Form) -> None:
+    """Put in the names that a version adds, each after the one before it there."""
+    lines = {str(line["row"]): line for line in version.row_names.iter_rows(named=True)}
+    if not lines.keys() <= rows.keys():
+        order, before = list(rows), ""
+        for row in lines:
+            if row not in rows:
+                order.insert(order.index(before) + 1 if before else 0, row)
+            before = row
+        in_order = {row: rows.get(row) or lines[row] for row in order}
+        rows.clear()
+        rows.update(in_order)
 
 
 def section_names() -> list[str]:
@@ -199,25 +387,70 @@ def _all_row_names(versions: tuple[Form, ...]) -> pl.DataFrame:
     return pl.DataFrame(lines, schema=versions[0].row_names.schema)
 
 
-def row_line(row: str) -> dict[str, str | None]:
-    """The line of one row key in `row_names`."""
+def row_line(row: str, period: str | None = None) -> dict[str, str | None]:
+    """The line of one row key in `row_names`.
+
+    With a period: as the version in use in that period has it, which may title an article anew.
+    Without: as the bundled version has it, or else the first version that has the row.
+    """
+    if period is not None:
+        line = _lines_by_row(form_at(period)).get(row)
+        if line:
+            return line
     return _names(forms()).rows[row]
 
 
-def codebook(section: str | Sequence[str] | None = None) -> dy.DataFrame[Codebook]:
+@lru_cache(maxsize=64)
+def _lines_by_row(version: Form) -> dict[str, dict[str, str | None]]:
+    return {str(line["row"]): line for line in version.row_names.iter_rows(named=True)}
+
+
+def titles(article: str | int) -> pl.DataFrame:
+    """What the form called an article of the Criminal Code, or a row: its name stays, titles change.
+
+    `article` is an article (`"146"`) or the name of a row (`"chapter:3"`).
+
+    Returns one line per version in which the title changed, in time: form, from (the first period
+    the version was seen in), row, title_ru (official), name (English) and caption (the form's own
+    text in the first section that has the row).
+
+    Raises `UnknownValueError` for what no version has.
+
+    Source: the captions of Form 1-M; the English names are this project's, or the user's own.
+    """
+    rows = _names(forms()).rows
+    row = str(article) if str(article) in rows else f"article:{article}"
+    if row not in rows:
+        raise unknown_value("article", article, [name.removeprefix("article:") for name in rows])
+    found: list[dict[str, str | None]] = []
+    for version in _in_time(forms()):
+        line = _lines_by_row(version).get(row)
+        if line and (not found or line["title_ru"] != found[-1]["title_ru"]):
+            captions = zip(version.rows["row"], version.rows["caption"], strict=True)
+            caption = next(text for name, text in captions if name == row)
+            said = {"form": version.name, "from": version.since, "row": row, "caption": caption}
+            found.append({**said, "title_ru": line["title_ru"], "name": line["name"]})
+    names = ("form", "from", "row", "title_ru", "name", "caption")
+    return pl.DataFrame(found, schema=dict.fromkeys(names, pl.String))
+
+
+def codebook(
+    section: str | Sequence[str] | None = None, form: str = BUNDLED
+) -> dy.DataFrame[Codebook]:
     """What every section, row and column of the form means.
+
+    `form` is a version of it: the bundled one, unless the user's store holds another.
 
     Returns one line per column (623) and per row (9,500) of the form's 26 sections, in the form's
     order, as `kzresearch.schemas.Codebook` describes: its place, its name here, its English label,
     unit, official Russian title and the official caption it is recognised by.
 
-    Raises `UnknownValueError` for a section that the form does not have.
+    Raises `UnknownValueError` for a section that the version does not have, or a version that is not
+    there, and `FormError` for one whose file has a mistake.
 
     Source: the captions of Form 1-M as filed for 2022; the English names are this project's.
     """
-    from kzresearch.errors import unknown_value
-
-    version = form()
+    version = _version(form)
     names = version.section_names
     wanted = names if section is None else [section] if isinstance(section, str) else list(section)
     for name in wanted:
@@ -283,6 +516,8 @@ def parse_articles(caption: str) -> list[tuple[str, str | None, str | None]]:
             number, suffix, part, point = match.groups()
             if suffix and int(suffix) > int(number):
                 last = int(suffix)
+                if last - int(number) > MAX_ARTICLES:
+                    raise ValueError(f"{item!r} of {caption!r} is no range of articles")
                 found += [(str(n), part, point) for n in range(int(number), last + 1)]
             elif not suffix and len(number) == 1 and found and found[-1][1]:
                 found.append((found[-1][0], number, point))

@@ -21,6 +21,11 @@ LABEL_HEADING, CODE_HEADING = "А", "Б"
 MAX_ROWS = 10_000  # looked at for the cell to name in an error
 WIDTH = 80  # characters of a caption that an error shows
 
+
+class UnlikeFormError(WorkbookError):
+    """Sheets, captions or codes that differ from a version of the form."""
+
+
 # What has been found in order once needs no second look: workbooks of one release share it.
 _ACCEPTED_HEADS: dict[tuple[Section, bytes | None], int] = {}  # → number of label columns
 _ACCEPTED_ROWS: dict[Section, list[pl.Series]] = {}  # labels and codes
@@ -28,7 +33,7 @@ _ACCEPTED_ROWS: dict[Section, list[pl.Series]] = {}  # labels and codes
 
 def check_sheets(workbook: Workbook, form: Form) -> None:
     """Refuse a workbook that lacks a sheet of the form or holds another; their order is free."""
-    expected, found = form.section_names, list(workbook.sheets)
+    expected, found = form.sheet_names, list(workbook.sheets)
     missing = [name for name in expected if name not in found]
     extra = [name for name in found if name not in expected]
     if missing or extra:
@@ -37,7 +42,12 @@ def check_sheets(workbook: Workbook, form: Form) -> None:
             parts.append("expected sheet " + ", ".join(map(repr, missing)) + ", which is not there")
         if extra:
             parts.append("found sheet " + ", ".join(map(repr, extra)) + ", which the form has not")
-        raise workbook.error("sheets", "; ".join(parts) + "; use the file as it was published")
+        raise unlike(workbook, "sheets", "; ".join(parts))
+
+
+def unlike(workbook: Workbook, where: str, what: str) -> UnlikeFormError:
+    """An error about a place where the workbook is not as the form."""
+    return UnlikeFormError(str(workbook.error(where, what)))
 
 
 def figures(workbook: Workbook, section: Section) -> pl.Series:
@@ -45,7 +55,7 @@ def figures(workbook: Workbook, section: Section) -> pl.Series:
 
     Raises WorkbookError naming the first cell that differs from the form.
     """
-    name = section.name
+    name = section.sheet
     xml = workbook.sheet_xml(name)
     digest = workbook.head_digest(xml, section.number_row)
     labels = _ACCEPTED_HEADS.get((section, digest))
@@ -93,11 +103,8 @@ def _check_head(workbook: Workbook, section: Section, head: Head) -> None:
     def expect(row: int, column: int, what: str, expected: str, found: str) -> None:
         if found != expected:
             wanted, shown = _apart(expected, found)
-            raise workbook.error(
-                f"{section.name}!{column_letters(column)}{row}",
-                f"expected {what} {wanted}, found {shown}; "
-                "this is not the form that the codebook describes",
-            )
+            where = f"{section.sheet}!{column_letters(column)}{row}"
+            raise unlike(workbook, where, f"expected {what} {wanted}, found {shown}")
 
     code, number_row = column_index(section.code_column), section.number_row
     first_row = section.header_first_row
@@ -110,14 +117,14 @@ def _check_head(workbook: Workbook, section: Section, head: Head) -> None:
     expect(number_row, label, "the label column's heading", LABEL_HEADING, found)
     captions = range(first_row, number_row)
     for column, expected in ((label, section.label_caption), (code, section.code_caption)):
-        path = _path((row, head.text(row, column)) for row in captions)
+        path = heading_path((row, head.text(row, column)) for row in captions)
         found = " > ".join(text for _, text in path)
         expect(first_row, column, "the caption", expected, found)
     for number, expected in section.columns.select("number", "caption").iter_rows():
         column = code + number
         found = head.text(number_row, column)
         expect(number_row, column, "the column number", str(number), found)
-        path = _path((row, head.text(row, column)) for row in captions)
+        path = heading_path((row, head.text(row, column)) for row in captions)
         found = " > ".join(text for _, text in path)
         row = _where_they_part(path, expected, first_row)
         expect(row, column, "the column caption", expected, found)
@@ -163,14 +170,20 @@ class _Search:
         return column_index(self.section.code_column)
 
     def error(self, row: int, column: int, expected: str, found: str) -> WorkbookError:
-        where = f"{self.section.name}!{column_letters(column)}{row}"
-        return self.workbook.error(where, f"expected {expected}, found {found}")
+        return self.workbook.error(self._where(row, column), f"expected {expected}, found {found}")
+
+    def unlike(self, row: int, column: int, expected: str, found: str) -> UnlikeFormError:
+        what = f"expected {expected}, found {found}"
+        return unlike(self.workbook, self._where(row, column), what)
+
+    def _where(self, row: int, column: int) -> str:
+        return f"{self.section.sheet}!{column_letters(column)}{row}"
 
     def caption(self, row: int, number: int, caption: str) -> WorkbookError | None:
         texts = [Head.text_of(self.cells.get((row, column))) for column in range(self.code)]
         for column in range(self.code - self.labels):
             if texts[column]:
-                return self.error(row, column, "an empty cell", _quoted(texts[column]))
+                return self.unlike(row, column, "an empty cell", _quoted(texts[column]))
         found = [text for text in texts if text]
         if " > ".join(found) == caption:
             return None
@@ -180,12 +193,12 @@ class _Search:
             places = [column for column, text in enumerate(texts) if text]
             place = next(p for p, a, b in zip(places, parts, found, strict=True) if a != b)
         expected, shown = _apart(caption, " > ".join(found))
-        return self.error(row, place, f"the caption {expected} (row {number})", shown)
+        return self.unlike(row, place, f"the caption {expected} (row {number})", shown)
 
     def numbers(self, row: int, number: int) -> WorkbookError | None:
         code = self.cells.get((row, self.code))
         if not isinstance(code, float) or code != number:
-            return self.error(row, self.code, f"the row code {number}", _cell(code))
+            return self.unlike(row, self.code, f"the row code {number}", _cell(code))
         for column in range(self.code + 1, self.code + 1 + self.section.columns.height):
             value = self.cells.get((row, column))
             if not isinstance(value, float):
@@ -199,19 +212,19 @@ class _Search:
             found = _cell(self.cells[row, column])
             if row > last_row:
                 expected = f"no row below row {self.section.rows.height}"
-                return self.error(row, column, expected, found)
+                return self.unlike(row, column, expected, found)
             if row > self.section.number_row and column > last:
                 expected = "an empty cell beside the form's last column"
-                return self.error(row, column, expected, found)
+                return self.unlike(row, column, expected, found)
         return None
 
     def dates(self) -> WorkbookError:
         """Numbers shown as dates or times, which differ in their format alone."""
         first_row = self.section.number_row
-        date = self.workbook.date_cell(self.section.name, first_row, self.labels + 1)
+        date = self.workbook.date_cell(self.section.sheet, first_row, self.labels + 1)
         if date is None:
             what = "this sheet cannot be decoded; the file is damaged"
-            return self.workbook.error(self.section.name, what)
+            return self.workbook.error(self.section.sheet, what)
         index, column, found = date
         row = first_row + 1 + index
         return self.error(row, self.code + 1 + column, "a plain number", _cell(found))
@@ -219,7 +232,7 @@ class _Search:
 
 def _difference(workbook: Workbook, section: Section, xml: bytes, labels: int) -> WorkbookError:
     """The first cell below the number row that differs from the form."""
-    cells = workbook.head(section.name, xml, MAX_ROWS).cells
+    cells = workbook.head(section.sheet, xml, MAX_ROWS).cells
     search = _Search(workbook, section, labels, cells)
     for number, caption in section.rows.select("code", "caption").iter_rows():
         row = section.number_row + number
@@ -261,7 +274,7 @@ def check_values(workbook: Workbook, frame: pl.DataFrame) -> None:
     raise workbook.error(figure["cell"].item(), f"expected {expected}, found {shown}")
 
 
-def _path(texts: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+def heading_path(texts: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
     """Distinct consecutive texts, each with its row: a caption through its merged headings."""
     path: list[tuple[int, str]] = []
     for row, text in texts:

@@ -69,23 +69,53 @@ def recognise(workbook: Workbook, section: str | None = None) -> tuple[Form, pl.
 
     Returns the figures in the order of the version's `template`: its columns, and `value`.
 
-    Raises WorkbookError for a workbook that is of no version known.
+    Raises WorkbookError for a workbook that is of no version known: it names the first place that
+    differs from the nearest version.
     """
-    first: WorkbookError | None = None
-    for form in codebook.forms():
-        if section is not None and section not in form.section_names:
-            continue
+    refused: dict[Form, WorkbookError] = {}
+    for form in _likeliest_first(section):
         try:
             layout.check_sheets(workbook, form)
             names = form.section_names if section is None else [section]
             values = pl.concat([layout.figures(workbook, form.section(name)) for name in names])
-            figures = form.template(*names).with_columns(values.alias("value"))
-            layout.check_values(workbook, figures)
         except WorkbookError as error:
-            first = first or error
-        else:
-            return form, figures
-    raise first or unknown_value("section", section, codebook.section_names())
+            refused[form] = error
+            continue
+        figures = form.template(*names).with_columns(values.alias("value"))
+        layout.check_values(workbook, figures)
+        if section is None:
+            _recognised[:] = [form]
+        return form, figures
+    if not refused:
+        raise unknown_value("section", section, codebook.section_names())
+    raise _refusal(workbook, refused)
+
+
+_recognised: list[Form] = []
+"""The version of the workbook read last: the next one is likely to be of the same."""
+
+
+def _likeliest_first(section: str | None) -> list[Form]:
+    if section is not None:
+        return [form for form in codebook.forms() if section in form.section_names]
+    return sorted(codebook.forms(), key=lambda form: form not in _recognised)
+
+
+def _refusal(workbook: Workbook, refused: dict[Form, WorkbookError]) -> WorkbookError:
+    """The error of the nearest version, with what to do."""
+    nearest = next(iter(refused))
+    if len(refused) > 1:
+        from kzresearch.form_1m import versions
+
+        nearest = versions.nearest(workbook, list(refused))
+    error = refused[nearest]
+    if not isinstance(error, layout.UnlikeFormError):
+        return error
+    unfinished = "".join(f"; {reason}" for reason in codebook.left_out())
+    return WorkbookError(
+        f"{error}; this is not version {nearest.name} of the form nor another that is known"
+        f"{unfinished}; see what differs: kzresearch ingest --explain {workbook.name}"
+    )
 
 
 def _figures(workbook: Workbook, identity: Identity, section: str | None) -> pl.DataFrame:
