@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import dataframely as dy
 import polars as pl
 
-from kzresearch.errors import FormError, unknown_value
+from kzresearch.errors import FormError, UnknownValueError, unknown_value
 from kzresearch.form_1m.version_files import GEOMETRY, VersionFile
 from kzresearch.resources import read_texts, store_location
 from kzresearch.schemas import Codebook
@@ -138,7 +138,8 @@ def form(name: str = BUNDLED) -> Form:
             return one
     if name in known.left_out:
         raise FormError(known.left_out[name])
-    raise unknown_value("version of the form", name, [one.name for one in known.forms])
+    unknown = unknown_value("version of the form", name, [one.name for one in known.forms])
+    raise UnknownValueError("; ".join([str(unknown), *known.left_out.values()]))
 
 
 _version = form  # where an argument is called `form`
@@ -247,21 +248,35 @@ def _resolved(file: str, text: str, base: Form) -> Form:
 
 
 def _check_distinct(file: VersionFile, version: Form, known: dict[str, Form]) -> None:
-    """A workbook is of one version, and what it says has one name."""
-    mine = _names_by_layout(version)
+    """A workbook is of one version; what looks the same has one name, and a name one meaning."""
+    mine, my_names = _names_by_layout(version), _meanings(version)
     for other in known.values():
         theirs = _names_by_layout(other)
         if mine.keys() == theirs.keys():
             raise file.error(f"workbooks of version {other.name} look the same; take this file out")
         for layout in mine.keys() & theirs.keys():
-            if mine[layout] != theirs[layout]:
-                one, two = next(
-                    (a, b) for a, b in zip(mine[layout], theirs[layout], strict=True) if a != b
-                )
+            for one, two in zip(mine[layout], theirs[layout], strict=True):
+                if one != two:
+                    raise file.error(
+                        f"section {layout[0]} looks as in version {other.name}, where '{one}' is "
+                        f"named '{two}'; name it so here"
+                    )
+        for name, meaning in _meanings(other).items():
+            if my_names.get(name, meaning) != meaning:
                 raise file.error(
-                    f"section {layout[0]} looks as in version {other.name}, where '{one}' is named "
-                    f"'{two}'; name it so here"
+                    f"'{name}' is '{my_names[name]}' here, but '{meaning}' in version {other.name}; "
+                    "say it so, or name it otherwise"
                 )
+
+
+@lru_cache(maxsize=64)
+def _meanings(version: Form) -> dict[str, str]:
+    """What a name stands for in every version that has it: a measure's meaning, a row's kind."""
+    meanings = dict(version.measures.iter_rows())
+    for line in version.row_names.iter_rows(named=True):
+        kind = [line[key] for key in ("kind", "chapter", "article") if line[key]]
+        meanings[str(line["row"])] = " ".join(kind)
+    return meanings
 
 
 @lru_cache(maxsize=64)

@@ -1,5 +1,7 @@
 """A workbook of another version of the form: explained, drafted, completed and read."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -411,11 +413,244 @@ def test_sheets_added_renamed_and_moved(tmp_path: Path, forms: Path):
         ('scope = ""', 'scope = "Crimes of another kind; counts offences."'),
     )
     save(forms, text)
+    with pytest.raises(kz.FormError, match="set same = true if the sheet counts what it counted"):
+        codebook.form("sheets")
+    save(forms, text.replace("same = false", "same = true"))
     frame = kz.read_form_1m(path, "2024-03")
-    assert (
-        frame["section"].unique(maintain_order=True).to_list() == ["PRIL3", "R11", "PRIL12"] or True
-    )
+    assert frame["section"].unique(maintain_order=True).to_list() == ["R11", "PRIL3", "PRIL12"]
     assert frame.filter(section="PRIL3")["cell"][0] == "PRIL33!E7"
     assert frame.filter(section="R11")["cell"][0] == "R11!E8"
     held = form.rows.filter(section="PRIL7")["row"].to_list()
     assert frame.filter(section="PRIL12")["row"].unique(maintain_order=True).to_list() == held
+
+
+HEAD = 'form = "2024"\nbase = "2022"\ncomplete = true\nfrom = "2024-01"\n'
+ADDED = """
+[[row]]
+caption = "Склонение к пыткам (ст.146-1)"
+at = { R3 = 61 }
+row = "article:146-1"
+kind = "article"
+chapter = "3"
+article = "146-1"
+name = "Article 146-1. Inducement"
+"""
+RENAMED = """
+[removed_rows]
+R3 = [60]
+[[row]]
+caption = "Обращение"
+at = { R3 = 60 }
+was = "Пытки (ст.146)"
+row = "article:146"
+same = true
+"""
+COLUMN = """
+[[column]]
+caption = "из графы 2 > в отношении инвалидов"
+at = { R1 = 6 }
+measure = "registered_against_disabled"
+unit = "offences"
+description = "Part of registered."
+"""
+ROW = "[[row]] 1, 'Склонение к пыткам (ст.146-1)': "
+WAS = "[[row]] 1, 'Обращение': "
+COLUMN_1 = "[[column]] 1, 'из графы 2 > в отношении инвалидов': "
+
+# What is wrong in a file: its text, what is changed in it, and the sentence that says so.
+MISTAKES: dict[str, tuple[str, str, str, str]] = {
+    "no TOML": (HEAD, '"2022"', '"2022', "Illegal character '\\n' (at line 2, column 13); mend that line"),
+    "no name": (HEAD, 'form = "2024"', "", 'the version has no name; set form = "…"'),
+    "no base": (HEAD, 'base = "2022"', "", "differs from is not named; set base"),
+    "unknown base": (HEAD, '"2022"', '"2021"', "base = '2021' cannot be started from (it is not known"),
+    "no period": (HEAD, '"2024-01"', '""', 'the first period of this version is missing; set from = "YYYY-MM"'),
+    "unknown key": (HEAD, "complete", "finished = 1\ncomplete", "'finished' is not known here; known are form"),
+    "nothing differs": (HEAD, "", "", "workbooks of version 2022 look the same; take this file out"),
+    "unnamed row": (ADDED, '"article:146-1"', '""', ROW + 'the row has no name; set row = "…"'),
+    "no English": (ADDED, '"Article 146-1. Inducement"', '""', ROW + "no name in English; set name"),
+    "odd row name": (ADDED, '"article:146-1"', '"Article 146"', ROW + "row = 'Article 146' is no name"),
+    "another article": (ADDED, '"article:146-1"', '"article:146-2"', "but its article is 146-1; mend one"),
+    "caption of another": (ADDED, "(ст.146-1)", "(ст.146-2)", "but the caption names article:146-2; mend one"),
+    "no chapter": (ADDED, 'chapter = "3"', "", "a row of an article has its chapter; set chapter"),
+    "kind": (ADDED, 'kind = "article"', 'kind = "law"', ROW + "kind = 'law' is not known; known are article,"),
+    "number as article": (ADDED, '"146-1"\nname', "146\nname", "article = 146 is no text; put it between quotes"),
+    "beyond": (ADDED, "R3 = 61", "R3 = 500", ROW + "R3 = 500, but R3 has 405 rows: 404 of version 2022 and 1"),
+    "no place": (ADDED, "at = { R3 = 61 }", "", ROW + "no place; set at = { R1 = 65 }"),
+    "code of nought": (ADDED, "R3 = 61", "R3 = 0", "at: R3 = 0 is no whole number from 1"),
+    "no section": (ADDED, "R3 = 61", "R33 = 61", "at: this version has no section 'R33'; it has R1,"),
+    "twice": (ADDED + ADDED, "", "", "code 61 of R3 is given twice; a row has its own"),
+    "known otherwise": (ADDED, '"article:146-1"', '"article:147"', "article = '146-1', but 'article:147' has '147'"),
+    "stands already": (
+        RENAMED.replace("R3 = [60]", ""),
+        'was = "Пытки (ст.146)"',
+        "",
+        "'article:146' is row 60 of R3 in version 2022",
+    ),
+    "was not said": (RENAMED, 'was = "Пытки (ст.146)"', "", "'article:146' is 'Пытки (ст.146)' in R3 of version 2022"),
+    "not confirmed": (RENAMED, "same = true", "same = false", WAS + "it is not confirmed that this is 'Пытки (ст.146)'"),
+    "not asked": (RENAMED, "same = true", "", WAS + "was 'Пытки (ст.146)': set same = true if it is"),
+    "removed beyond": (RENAMED, "R3 = [60]", "R3 = [600]", "[removed_rows]: R3 of version 2022 has 404 rows, so none"),
+    "removed in words": (RENAMED, "R3 = [60]", 'R3 = ["60"]', "[removed_rows] gives numbers of the base by sheet"),
+    "title without English": (RENAMED, "same", 'title_ru = "Обращение"\nsame', "no title in English (it was 'Article 146"),
+    "unit": (COLUMN, '"offences"', '"cases"', COLUMN_1 + "unit = 'cases' is not known; known are offences"),
+    "no unit": (COLUMN, 'unit = "offences"', "", COLUMN_1 + "the unit is not stated; set unit"),
+    "no meaning": (COLUMN, '"Part of registered."', '""', COLUMN_1 + "what it counts is not said"),
+    "odd measure": (COLUMN, '"registered_against_disabled"', '"Registered"', "measure = 'Registered' is no name"),
+    "measure held": (COLUMN, "registered_against_disabled", "in_streets", "'in_streets' means 'Part of in_public_places"),
+    "measure twice": (
+        COLUMN.replace('description = "Part of registered."', ""),
+        "registered_against_disabled",
+        "in_streets",
+        "'in_streets' is column 27 of R1 in version 2022",
+    ),
+    "another unit": (
+        COLUMN.replace('description = "Part of registered."', "").replace('"offences"', '"persons"'),
+        "registered_against_disabled",
+        "deaths",
+        "'deaths' counts deaths in version 2022, not persons; name another measure",
+    ),
+    "another meaning elsewhere": (
+        COLUMN.replace('description = "Part of registered."', "").replace('"offences"', '"deaths"'),
+        "registered_against_disabled",
+        "deaths",
+        "set same = true if this is the same, if not, name it otherwise",
+    ),
+    "sheet removed": ("removed_sheets = ['R12']", "", "", "removed_sheets: version 2022 has no section 'R12'"),
+    "sheet added": ("[[sheet]]\nname = 'R12'", "", "", "[[sheet]] 1, 'R12': the added sheet lacks its title"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_sentence_that_names_file_and_block(mistake: str, forms: Path):
+    text, old, new, expected = MISTAKES[mistake]
+    text = (text if text == HEAD else HEAD + text).replace(old, new)
+    save(forms, text, "my.toml")
+    (message,) = codebook.left_out()
+    assert message.startswith("my.toml: ")
+    assert expected in message
+    assert "\n" not in message
+    # All else goes on.
+    assert codebook.forms() == (codebook.form(),)
+    with pytest.raises(kz.KzresearchError) as caught:
+        codebook.form("2024")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [ADDED, RENAMED, COLUMN])
+def test_the_same_without_the_mistake_is_a_version(text: str, forms: Path):
+    save(forms, HEAD + text)
+    assert codebook.left_out() == []
+    assert [form.name for form in codebook.forms()] == ["2022", "2024"]
+    assert codebook.form("2024").since == "2024-01"
+
+
+def test_versions_of_versions(forms: Path):
+    save(forms, HEAD + ADDED)
+    later = HEAD.replace('"2022"', '"2024"').replace('form = "2024"', 'form = "2025"')
+    save(forms, later + COLUMN, "a.toml")
+    assert codebook.left_out() == []
+    assert [form.name for form in codebook.forms()] == ["2022", "2024", "2025"]
+    assert codebook.form("2025").section("R3").rows["row"][60] == "article:146-1"
+    assert (
+        codebook.form("2025").section("R1").columns["measure"][5] == "registered_against_disabled"
+    )
+    # The base of one goes, or becomes a draft: both are told.
+    save(forms, (HEAD + ADDED).replace("complete = true", "complete = false"))
+    assert codebook.left_out() == [
+        "draft not completed: 2024.toml; fill it in and set complete = true",
+        "a.toml: base = '2024' cannot be started from (draft not completed: 2024.toml; fill it in and "
+        "set complete = true); name another, as 2022",
+    ]
+    (forms / "2024.toml").unlink()
+    assert "base = '2024' cannot be started from (it is not known" in codebook.left_out()[0]
+    save(forms, later.replace('base = "2024"', 'base = "2025"'), "a.toml")
+    assert "base = '2025' cannot be started from" in codebook.left_out()[0]
+
+
+def test_one_version_has_one_file(forms: Path):
+    save(forms, HEAD + ADDED)
+    save(forms, HEAD + COLUMN, "other.toml")
+    assert codebook.left_out() == [
+        "other.toml: form = '2024' is described by 2024.toml too; leave one of them"
+    ]
+    assert len(codebook.forms()) == 1
+    (forms / "2024.toml").unlink()
+    assert len(codebook.forms()) == 2
+    save(forms, HEAD.replace("2024", "2022") + ADDED)
+    assert codebook.left_out() == [
+        "2024.toml: form = '2022' is described by the package too; leave one of them"
+    ]
+
+
+PAPER = """
+[[row]]
+caption = "по делам в бумажном формате"
+at = { R3 = 5 }
+row = "procedure:paper"
+kind = "procedure"
+name = "Cases on paper"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            PAPER.replace(":paper", ":on_paper") + COLUMN,
+            "b.toml: section R3 looks as in version 2024, where 'procedure:on_paper' is named "
+            "'procedure:paper'; name it so here",
+        ),
+        (
+            PAPER.replace("R3 = 5", "R3 = 6").replace('"procedure"', '"class"'),
+            "b.toml: 'procedure:paper' is 'class' here, but 'procedure' in version 2024; say it so, or "
+            "name it otherwise",
+        ),
+        (PAPER, "b.toml: workbooks of version 2024 look the same; take this file out"),
+    ],
+)
+def test_two_versions_agree_on_names(text: str, message: str, forms: Path):
+    save(forms, HEAD + PAPER, "a.toml")
+    save(forms, HEAD.replace('form = "2024"', 'form = "2025"') + text, "b.toml")
+    assert codebook.left_out() == [message]
+    save(forms, HEAD.replace('form = "2024"', 'form = "2025"') + PAPER + COLUMN, "b.toml")
+    assert codebook.left_out() == []
+
+
+def test_an_edited_file_is_noticed_at_once(forms: Path):
+    assert len(codebook.forms()) == 1
+    save(forms, HEAD + ADDED)
+    first = codebook.forms()
+    assert first[1] is codebook.form("2024")
+    assert codebook.forms() is first
+    save(forms, HEAD + ADDED.replace("Inducement", "Incitement"))
+    line = codebook.row_line("article:146-1", "2024-01")
+    assert line["name"] == "Article 146-1. Incitement"
+    (forms / "2024.toml").unlink()
+    assert len(codebook.forms()) == 1
+
+
+def test_versions_are_read_without_a_thread(forms: Path):
+    """A process that has read them may be forked."""
+    save(forms, HEAD + ADDED + COLUMN)
+    code = """
+import os
+from kzresearch.form_1m import codebook
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+before = threads()
+codebook.warm(), codebook.row_names(), codebook.row_line("article:146-1", "2024-01")
+found, after = len(codebook.forms()), threads()
+codebook.form().section("R1")  # a query, which starts them
+print(found, after - before, threads() > after)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "0", "True"]
+
+
+def test_numbers_in_notes_are_those_of_the_base(forms: Path):
+    added = '[[row]]\ncaption = "Истязание (ст.110)"\nat = { R11 = 2 }\nrow = "article:110"\n'
+    save(forms, HEAD + added)
+    note = codebook.form("2024").section("R11").rows["note"][0]
+    assert note.endswith("rows 10 to 21 are outside the total (numbers of version 2022)")
