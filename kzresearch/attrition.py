@@ -172,7 +172,7 @@ def comparison(
             flow_of[row] = found
         if reason:
             left_out.append(reason)
-    lines = [line for row in flow_of for line in _compared(own, row, flow_of)]
+    lines = [line for row in flow_of for line in _compared(period, own, row, flow_of)]
     return Compared(pl.DataFrame(lines, schema=SCHEMA), left_out)
 
 
@@ -193,12 +193,12 @@ def _found(
     period: str, region: str, own: str, row: str, rows: list[str]
 ) -> tuple[_Flow | None, str | None]:
     """The flow of one of the rows to set beside the article's, or why it is not, in a sentence."""
-    name = _name(row)
+    name = _name(row, period)
     if row == own:
         return None, f"No comparison of {name} with itself."
     if MILITARY in (_chapter(own), _chapter(row)):
         return None, (
-            f"No comparison of {_name(own)} with {name}: chapter {MILITARY} is military offences, and "
+            f"No comparison of {_name(own, period)} with {name}: chapter {MILITARY} is military offences, and "
             "military bodies file workbooks of their own, which are not held."
         )
     try:
@@ -215,11 +215,13 @@ def _chapter(row: str) -> str | None:
     return chapter
 
 
-def _name(row: str) -> str:
-    return "all offences" if row == "total" else captions.row_name(row)
+def _name(row: str, period: str) -> str:
+    return "all offences" if row == "total" else captions.row_name(row, period)
 
 
-def _compared(own: str, row: str, flow_of: dict[str, _Flow]) -> Iterator[dict[str, Any]]:
+def _compared(
+    period: str, own: str, row: str, flow_of: dict[str, _Flow]
+) -> Iterator[dict[str, Any]]:
     bases, steps = flow_of[row]
     own_bases, own_steps = flow_of[own]
     gross, own_gross = bases["gross_caseload"][1], own_bases["gross_caseload"][1]
@@ -237,7 +239,7 @@ def _compared(own: str, row: str, flow_of: dict[str, _Flow]) -> Iterator[dict[st
         share = proportion(one.value, gross.value)
         yield {
             "row": row,
-            "label": _name(row),
+            "label": _name(row, period),
             "disposition": name,
             "kind": words[name],
             "cases": one.value,

@@ -28,14 +28,17 @@ def title(period: str, region: str) -> str:
     return f"{region_name(region)}, {months(period)}"
 
 
-def row_name(row: str) -> str:
-    """A row of the form in English: `Article 146. Torture`, `Chapter 3. Criminal offences …`."""
-    return str(codebook.row_line(row)["name"])
+def row_name(row: str, period: str | None = None) -> str:
+    """A row of the form in English: `Article 146. Torture`, `Chapter 3. Criminal offences …`.
+
+    With a period: as the version of the form in use then has it.
+    """
+    return str(codebook.row_line(row, period)["name"])
 
 
-def article_name(article: str | int) -> str:
+def article_name(article: str | int, period: str | None = None) -> str:
     """`Article 146. Torture`."""
-    return row_name(datasets.row_of(article))
+    return row_name(datasets.row_of(article), period)
 
 
 def source_line(period: str, region: str) -> str:

@@ -311,7 +311,7 @@ class RegionalReport:
     @property
     def article_name(self) -> str:
         """`Article 146. Torture`."""
-        return captions.article_name(self.article)
+        return captions.article_name(self.article, self.period)
 
     @property
     def length(self) -> str:

@@ -137,7 +137,7 @@ class People:
     @property
     def name(self) -> str:
         """`Article 146. Torture`."""
-        return captions.row_name(self.row)
+        return captions.row_name(self.row, self.period)
 
     @property
     def sources(self) -> list[str]:

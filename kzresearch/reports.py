@@ -86,12 +86,12 @@ class PeriodReport:
     @property
     def article_name(self) -> str:
         """`Article 146. Torture`."""
-        return captions.row_name(self._article)
+        return captions.row_name(self._article, self.period)
 
     @property
     def chapter_name(self) -> str:
         """`Chapter 3. Criminal offences against …`."""
-        return captions.row_name(f"chapter:{self.chapter}")
+        return captions.row_name(f"chapter:{self.chapter}", self.period)
 
     @property
     def title(self) -> str:
@@ -313,7 +313,11 @@ class PeriodReport:
         )
         found = ((row, self.figure("R1", row, "registered")) for row in rows["row"])
         return _frame(
-            [(captions.row_name(row), one) for row, one in found if one.value is not None]
+            [
+                (captions.row_name(row, self.period), one)
+                for row, one in found
+                if one.value is not None
+            ]
         )
 
     def article_table(self) -> pl.DataFrame:

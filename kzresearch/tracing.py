@@ -205,7 +205,7 @@ def _standing(held: Sequence[Cell]) -> dict[Cell, tuple[str, str, str, float]]:
 def _form_1m(wanted: pl.DataFrame) -> pl.DataFrame:
     known = datasets.readable() & set(wanted["workbook"])
     sheets = wanted["cell"].str.split("!").list.first().unique().to_list()
-    sections = [name for name in codebook.section_names() if name in sheets]
+    sections = codebook.sections_on(sheets)
     texts = dict.fromkeys(("workbook", "cell", "what", "about", "unit"), pl.String)
     if not known or not sections:
         return pl.DataFrame(schema=texts | {"value": pl.Float64})

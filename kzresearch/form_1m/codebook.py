@@ -7,6 +7,7 @@ are the form's own: a workbook whose captions differ is not understood and not r
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
@@ -22,7 +23,7 @@ from kzresearch.resources import read_texts, store_location
 from kzresearch.schemas import Codebook
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 _FOLDER = Path(__file__).with_name("codebook")
 
@@ -30,6 +31,8 @@ BUNDLED = "2022"
 """The version of the form that comes with the package: the reports of 2022."""
 
 BUNDLED_SINCE = "2022-01"
+
+MOMENT = 30  # seconds for which a look at versions in an object store holds
 
 MAX_ARTICLES = 500  # in a range: the Criminal Code has fewer
 
@@ -177,11 +180,11 @@ def _known() -> _Known:
     return _read_versions(*_state())
 
 
-def _state() -> tuple[str, tuple[tuple[str, int, int, int], ...]]:
+def _state() -> tuple[str, tuple[object, ...]]:
     """The store, and what tells its files of versions from another state of them."""
     where = store_location()
     if "://" in where:
-        return where, ()
+        return where, _remote_state(where, time.monotonic() // MOMENT)
     try:
         with os.scandir(os.path.join(where, "forms")) as found:  # noqa: PTH118  half the time
             stats = [(one.name, one.stat()) for one in found if one.name.endswith(".toml")]
@@ -190,13 +193,28 @@ def _state() -> tuple[str, tuple[tuple[str, int, int, int], ...]]:
     return where, tuple(sorted((n, s.st_mtime_ns, s.st_size, s.st_ino) for n, s in stats))
 
 
+@lru_cache(maxsize=1)
+def _remote_state(where: str, _moment: float) -> tuple[object, ...]:
+    """Looked up anew after a moment: it takes a request."""
+    from kzresearch.storage import Storage
+
+    return tuple(Storage(where).names("forms/").items())
+
+
 def _user_files(where: str) -> dict[str, str]:
     """The text files of versions in the user's store."""
-    texts = {}
-    for path in sorted((Path(where) / "forms").glob("*.toml")):
-        with suppress(FileNotFoundError):  # taken away in the meantime
-            texts[path.name] = path.read_bytes().decode("utf-8-sig", "replace")
-    return texts
+    if "://" in where:
+        from kzresearch.storage import Storage
+
+        storage = Storage(where)
+        names = [name for name in storage.names("forms/") if name.endswith(".toml")]
+        contents = {name.removeprefix("forms/"): storage.read(name) for name in names}
+    else:
+        contents = {}
+        for path in sorted((Path(where) / "forms").glob("*.toml")):
+            with suppress(FileNotFoundError):  # taken away in the meantime
+                contents[path.name] = path.read_bytes()
+    return {name: content.decode("utf-8-sig", "replace") for name, content in contents.items()}
 
 
 @lru_cache(maxsize=8)
@@ -204,7 +222,7 @@ def _read_versions(where: str, _files: tuple[object, ...]) -> _Known:
     """No polars query is made, which would start threads: a process that has them may be forked."""
     known, left_out = {BUNDLED: _bundled()}, {}
     waiting: dict[str, VersionFile] = {}
-    texts = _user_files(where)
+    texts = _user_files(where) if _files else {}
     for name, text in texts.items():
         try:
             file = VersionFile.read(name, text)
@@ -355,6 +373,17 @@ def _add_in_order(rows: dict[str, dict[str, str | None]], version: Form) -> None
 def section_names() -> list[str]:
     """The sections in the form's order: R1, R1-1, …, PRIL11."""
     return _names(forms()).sections
+
+
+def sections_on(sheets: Collection[str]) -> list[str]:
+    """The sections that stand on sheets of these names, in any version."""
+    found = (
+        section
+        for one in forms()
+        for section, sheet in zip(one.section_names, one.sheet_names, strict=True)
+        if sheet in sheets
+    )
+    return list(dict.fromkeys(found))
 
 
 def sections() -> pl.DataFrame:
