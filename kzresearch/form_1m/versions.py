@@ -456,7 +456,11 @@ def _doubts(
     """What is called the same, but may be a part of something else now."""
     to_new = {i: j for j, (i, _) in pairs.items()}
     article_above, new_article_above = _article_above(old), _article_above(new)
+    groups, new_groups = _groups(old), _groups(new)
     for j, (i, _) in pairs.items():
+        if groups[i] != new_groups[j]:
+            yield j, "its caption stands several times, and not below the same as before"
+            continue
         detail = what == "row" and article_key(new[j]) is None and names[i].startswith("article:")
         if detail and article_above[i] != new_article_above[j]:
             yield j, f"it stands below {new_article_above[j]} now"
@@ -473,6 +477,19 @@ def _doubts(
             whole = _whole(new, j)
             if part and (pairs[whole][0] if whole in pairs else whole) != _whole(old, i):
                 yield j, "it is a part of what stands before it, which is something else now"
+
+
+def _groups(captions: list[str]) -> list[tuple[str, int] | None]:
+    """For a caption that stands several times: the last before it that stands once, and how often it
+    stands below that.
+    """
+    once = _once(captions)
+    above, places = "", []
+    for caption in captions:
+        above = caption if caption in once else above
+        places.append((above, caption))
+    count = Counter(places)
+    return [None if place[1] in once else (place[0], count[place]) for place in places]
 
 
 def _article_above(captions: list[str]) -> list[str | None]:

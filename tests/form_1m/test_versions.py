@@ -1,19 +1,25 @@
 """A workbook of another version of the form: explained, drafted, completed and read."""
 
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import kzresearch as kz
-from kzresearch.form_1m import codebook, versions
+from kzresearch.form_1m import codebook, reader, versions
 from kzresearch.form_1m.codebook import Form
+from kzresearch.form_1m.version_files import VersionFile
 from kzresearch.form_1m.workbook import column_letters
-from tests.workbooks import make_whole_form, make_workbook, value_of
+from tests.workbooks import make_whole_form, make_workbook, part_of, rewrite, value_of
 
 TORTURE = "Пытки (ст.146)"
 ILL_TREATMENT = "Жестокое, бесчеловечное или унижающее достоинство обращение, пытки (ст.146)"
@@ -251,6 +257,7 @@ def test_a_workbook_of_2022_is_read_beside_it(
     save(forms, finished(draft))
     for _ in range(2):  # whichever version was read before
         assert kz.read_form_1m(workbook, "2024-03")["section"].n_unique() == 25
+        assert [form.name for form in reader._likeliest_first(None)] == ["2024", "2022"]
         assert kz.read_form_1m(old, "2022-12")["section"].n_unique() == 26
     assert kz.read_form_1m(good, "2022-12", "R11")["section"].n_unique() == 1
     assert str(versions.explain(workbook)) == "new.xlsx: nothing: it is of version 2024"
@@ -422,6 +429,80 @@ def test_sheets_added_renamed_and_moved(tmp_path: Path, forms: Path):
     assert frame.filter(section="R11")["cell"][0] == "R11!E8"
     held = form.rows.filter(section="PRIL7")["row"].to_list()
     assert frame.filter(section="PRIL12")["row"].unique(maintain_order=True).to_list() == held
+
+
+SMALL_FORM = altered(codebook.form(), "2022", sections=SMALL)
+OPERATIONS = ["delete", "insert", "move", "swap", "rename"]
+
+
+def change(lines: Lines, number: int, operation: str, i: int, j: int) -> None:
+    """Do one thing to the rows or columns of a sheet."""
+    i, j = i % len(lines), j % len(lines)
+    if operation == "insert":
+        new = {"row": f"new:n{number}", "measure": f"new_{number}", "unit": "persons"}
+        lines.insert(i, {**new, "caption": f"Новое {number}", "note": None})
+    elif operation == "delete" and len(lines) > 2:
+        del lines[i]
+    elif operation == "move":
+        lines.insert(j, lines.pop(i))
+    elif operation == "swap":
+        lines[i], lines[j] = lines[j], lines[i]
+    elif operation == "rename" and "Новое" not in lines[i]["caption"]:
+        lines[i]["caption"] += " (уточнено)"
+
+
+def filled_in(text: str) -> str:
+    """A draft with all its questions answered: what is new is new, what is alike is the same."""
+    text = completed(text).replace("same = false", "same = true")
+    for key, value in (("kind", "class"), ("unit", "persons"), ("description", "New.")):
+        text = text.replace(f'\n{key} = ""', f'\n{key} = "{value}"')
+    text = text.replace('\nname = ""', '\nname = "Named"')
+    captions = r'(caption = "Новое (\d+)"\nat = .*\n)'
+    text = re.sub(captions + 'row = ""', r'\1row = "new:n\2"', text)
+    text = re.sub(captions + 'measure = ""', r'\1measure = "new_\2"', text)
+    # What was renamed beyond recognition, or moved too, is taken for new.
+    lost = count()
+    text = re.sub(r'\nrow = ""', lambda _: f'\nrow = "lost:n{next(lost)}"', text)
+    return re.sub(r'\nmeasure = ""', lambda _: f'\nmeasure = "lost_{next(lost)}"', text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(SMALL),
+            st.sampled_from(["rows", "columns"]),
+            st.sampled_from(OPERATIONS),
+            st.integers(0, 403),
+            st.integers(0, 403),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_a_draft_names_every_row_and_column_as_it_was(done: list[tuple]):
+    """Whatever is inserted, removed, moved and renamed."""
+
+    def changed(table: str) -> Callable[[str, Lines], None]:
+        def change_all(section: str, lines: Lines) -> None:
+            for number, (place, what, operation, i, j) in enumerate(done):
+                if (place, what) == (section, table):
+                    change(lines, number, operation, i, j)
+
+        return change_all
+
+    form = altered(SMALL_FORM, "2024", rows=changed("rows"), columns=changed("columns"))
+    sheets = {section: versions._of_form(form, section) for section in SMALL}
+    found = versions._compared(SMALL_FORM, sheets, {})
+    text = filled_in("\n".join(versions._drafted("2024", found)))
+    resolved = VersionFile.read("2024.toml", text).resolve(SMALL_FORM)
+    for table, name in (("rows", "row"), ("columns", "measure")):
+        keys = ["section", "caption", name]
+        made, read = (getattr(one, table).select(keys) for one in (form, resolved))
+        assert made["caption"].to_list() == read["caption"].to_list()
+        for line, its in zip(made.iter_rows(named=True), read.iter_rows(named=True), strict=True):
+            if not (its[name].startswith("lost") and "(уточнено)" in line["caption"]):
+                assert line == its
 
 
 HEAD = 'form = "2024"\nbase = "2022"\ncomplete = true\nfrom = "2024-01"\n'
@@ -654,3 +735,89 @@ def test_numbers_in_notes_are_those_of_the_base(forms: Path):
     save(forms, HEAD + added)
     note = codebook.form("2024").section("R11").rows["note"][0]
     assert note.endswith("rows 10 to 21 are outside the total (numbers of version 2022)")
+
+
+def with_a_row_more(data: bytes) -> bytes:
+    """R11 with a row below row 4: the code and the place of those below are one more."""
+    text = data.decode("utf-8")
+    rows = re.findall(r'<row r="\d+".*?</row>', text, re.DOTALL)
+    done = []
+    for row in rows:
+        number = int(re.match(r'<row r="(\d+)"', row)[1])
+        if number > 10:
+            row = re.sub(  # noqa: PLW2901
+                r'r="([A-Z]*)%d"' % number, lambda m: f'r="{m[1]}{number + 1}"', row
+            )
+            code = r'(<c r="D%d"[^>]*><v>)(\d+)' % (number + 1)
+            row = re.sub(code, lambda m: f"{m[1]}{int(m[2]) + 1}", row)  # noqa: PLW2901
+        done.append(row)
+        if number == 10:
+            new = re.sub(r'r="([A-Z]*)10"', r'r="\g<1>11"', row)
+            label = '<c r="C11" t="inlineStr"><is><t>Убийство двух лиц (ст.100-1)</t></is></c>'
+            new = re.sub(r'<c r="C11"[^>]*>.*?</c>', label, new)
+            new = re.sub(r'(<c r="D11"[^>]*><v>)\d+', r"\g<1>5", new)
+            done.append(re.sub(r'(<c r="F11"[^>]*><v>)[\d.]+', r"\g<1>77", new))
+    start, end = text.index(rows[0]), text.index("</sheetData>")
+    return (text[:start] + "".join(done) + text[end:]).encode()
+
+
+def with_swapped_columns(data: bytes) -> bytes:
+    """R1 with columns 24 and 25 in each other's place, but for their numbers."""
+
+    def columns(match: re.Match[bytes]) -> bytes:
+        row = match[0]
+        if match[1] == b"6" or b'r="AC' not in row:
+            return row
+        row = re.sub(rb'r="AB(\d+)"', rb'r="@\1"', row)
+        row = re.sub(rb'r="AC(\d+)"', rb'r="AB\1"', row)
+        row = re.sub(rb'r="@(\d+)"', rb'r="AC\1"', row)
+        both = re.search(rb'(<c r="AC.*?)(<c r="AB.*?)(?=<c r="AD|</row>)', row, re.DOTALL)
+        return row.replace(both[0], both[2] + both[1]) if both else row
+
+    return re.sub(rb'<row r="(\d+)".*?</row>', columns, data, flags=re.DOTALL)
+
+
+def test_an_official_workbook_altered(official: list[Path], tmp_path: Path, forms: Path):
+    """A sheet gone, an article renamed in all sheets, a row inserted, two columns swapped."""
+    path = tmp_path / "altered.xlsx"
+    shutil.copy(official[0], path)
+
+    def without_a_sheet(data: bytes) -> bytes:
+        return re.sub(rb'<sheet name="PRIL4"[^>]*/>', b"", data)
+
+    def renamed(data: bytes) -> bytes:
+        return data.replace(TORTURE.encode(), ILL_TREATMENT.encode())
+
+    rewrite(
+        path,
+        {
+            "xl/workbook.xml": without_a_sheet,
+            "xl/sharedStrings.xml": renamed,
+            part_of("R11"): with_a_row_more,
+            part_of("R1"): with_swapped_columns,
+        },
+    )
+    with pytest.raises(kz.WorkbookError, match="expected sheet 'PRIL4'"):
+        kz.read_form_1m(path, "2022-12")
+    text = str(versions.explain(path))
+    assert f"'{ILL_TREATMENT}', was '{TORTURE}' [article:146]: row 64 in R1, R1-1, R1-2;" in text
+    assert "'Убийство двух лиц (ст.100-1)': row 5 in R11" in text
+    assert "[transferred_off_register]: column 25 → 24 in R1" in text
+    text = completed(versions.draft(path, "altered"))
+    text = filled(text, ILL_TREATMENT, ('\nname = ""', '\nname = "Article 146. Ill-treatment"'))
+    new = "Убийство двух лиц (ст.100-1)"
+    text = filled(
+        text, new, ('\nname = ""', '\nname = "Article 100-1"'), ('chapter = ""', 'chapter = "1"')
+    )
+    total = "Всего преступлений (из строк 2 - 9)"
+    save(forms, filled(text, total, ("same = false", "same = true")))
+    frame = kz.read_form_1m(path, "2022-12")
+    before = kz.read_form_1m(official[0], "2022-12").filter(pl.col("section") != "PRIL4")
+    key = ["section", "row", "measure"]
+    both = before.join(frame, on=key, how="inner", suffix="_new")
+    assert both.height == before.height == frame.height - 24
+    assert both["value"].equals(both["value_new"], check_names=False)
+    moved = both.filter(section="R1", row="total", measure="term_expired")
+    assert moved.select("cell", "cell_new").rows() == [("R1!AB7", "R1!AC7")]
+    added = frame.filter(row="article:100-1", measure="registered")
+    assert added.select("cell", "value").rows() == [("R11!F11", 77.0)]
