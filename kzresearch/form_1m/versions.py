@@ -37,6 +37,7 @@ MAX_COMPARED = 2_500  # pairs of captions looked at for a likeness
 ALIKE = 0.5  # of two captions, at least: one may be the other, renamed
 
 _PART = re.compile(r"(из них|из граф|в т\.\s?ч|в том числе)", re.IGNORECASE)
+_CHAPTER = re.compile(r"Глава (\d+(?:-\d+)?)\.")
 _REFERENCE = {
     "row": re.compile(r"(?:строк\w*|стр\.)\s*(\d+)(?:\s*[-–]\s*(\d+))?(?!\d*\s*раздел)"),
     "column": re.compile(r"(?:граф\w*|гр\.)\s*(\d+)(?:\s*[-–]\s*(\d+))?(?!\d*\s*раздел)"),
@@ -705,19 +706,28 @@ def _definition(found: Difference, group: list[Change], name: str) -> Iterator[s
         return
     kinds = sorted({str(line["kind"]) for line in lines.values()})
     kind = "" if not name else "article_part" if ":part_" in name else "article"
-    chapter = re.match(r"Глава (\d+(?:-\d+)?)\.", first.caption)
+    chapter = _CHAPTER.match(first.caption)
     if chapter:
         kind = "chapter"
     yield f"kind = {_toml(kind)}" + ("" if kind else f"  # one of {', '.join(kinds)}")
     if chapter:
         yield f"chapter = {_toml(chapter[1])}"
     elif kind in {"", *OF_AN_ARTICLE}:
-        rows = found.sheets[first.section].rows[: first.new]
-        above = [m[1] for c in rows if (m := re.match(r"Глава (\d+(?:-\d+)?)\.", c))]
-        yield f"chapter = {_toml(above[-1] if above and kind else '')}"
+        above = found.sheets[first.section].rows[: first.new]
+        yield f"chapter = {_toml(_chapter(above, lines) if kind else '')}"
         yield f"article = {_toml(name.split(':')[1] if name else '')}"
     yield f"title_ru = {_toml(title_of(first.caption))}"
     yield 'name = ""  # in English'
+
+
+def _chapter(above: list[str], lines: dict[str, dict[str, str | None]]) -> str:
+    """The chapter that a row stands in: that of the last heading, or of the last article, above it."""
+    for caption in reversed(above):
+        if heading := _CHAPTER.match(caption):
+            return heading[1]
+        if line := lines.get(article_key(caption) or ""):
+            return line["chapter"] or ""
+    return ""
 
 
 def _toml(text: str) -> str:

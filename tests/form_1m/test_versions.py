@@ -639,8 +639,10 @@ def test_versions_of_versions(forms: Path):
     save(forms, (HEAD + ADDED).replace("complete = true", "complete = false"))
     assert codebook.left_out() == [
         "draft not completed: 2024.toml; fill it in and set complete = true",
-        "a.toml: base = '2024' cannot be started from (draft not completed: 2024.toml; fill it in and "
-        "set complete = true); name another, as 2022",
+        (
+            "a.toml: base = '2024' cannot be started from (draft not completed: 2024.toml; fill it in and "
+            "set complete = true); name another, as 2022"
+        ),
     ]
     (forms / "2024.toml").unlink()
     assert "base = '2024' cannot be started from (it is not known" in codebook.left_out()[0]
@@ -678,13 +680,17 @@ name = "Cases on paper"
     [
         (
             PAPER.replace(":paper", ":on_paper") + COLUMN,
-            "b.toml: section R3 looks as in version 2024, where 'procedure:on_paper' is named "
-            "'procedure:paper'; name it so here",
+            (
+                "b.toml: section R3 looks as in version 2024, where 'procedure:on_paper' is named "
+                "'procedure:paper'; name it so here"
+            ),
         ),
         (
             PAPER.replace("R3 = 5", "R3 = 6").replace('"procedure"', '"class"'),
-            "b.toml: 'procedure:paper' is 'class' here, but 'procedure' in version 2024; say it so, or "
-            "name it otherwise",
+            (
+                "b.toml: 'procedure:paper' is 'class' here, but 'procedure' in version 2024; say it so, or "
+                "name it otherwise"
+            ),
         ),
         (PAPER, "b.toml: workbooks of version 2024 look the same; take this file out"),
     ],
@@ -739,26 +745,22 @@ def test_numbers_in_notes_are_those_of_the_base(forms: Path):
 
 def with_a_row_more(data: bytes) -> bytes:
     """R11 with a row below row 4: the code and the place of those below are one more."""
-    text = data.decode("utf-8")
-    rows = re.findall(r'<row r="\d+".*?</row>', text, re.DOTALL)
-    done = []
-    for row in rows:
-        number = int(re.match(r'<row r="(\d+)"', row)[1])
+
+    def lower(match: re.Match[str]) -> str:
+        row, number = match[0], int(match[1])
+        below = re.sub(rf'r="([A-Z]*){number}"', lambda m: f'r="{m[1]}{number + 1}"', row)
+        code = rf'(<c r="D{number + 1}"[^>]*><v>)(\d+)'
+        below = re.sub(code, lambda m: f"{m[1]}{int(m[2]) + 1}", below)
         if number > 10:
-            row = re.sub(  # noqa: PLW2901
-                r'r="([A-Z]*)%d"' % number, lambda m: f'r="{m[1]}{number + 1}"', row
-            )
-            code = r'(<c r="D%d"[^>]*><v>)(\d+)' % (number + 1)
-            row = re.sub(code, lambda m: f"{m[1]}{int(m[2]) + 1}", row)  # noqa: PLW2901
-        done.append(row)
-        if number == 10:
-            new = re.sub(r'r="([A-Z]*)10"', r'r="\g<1>11"', row)
-            label = '<c r="C11" t="inlineStr"><is><t>Убийство двух лиц (ст.100-1)</t></is></c>'
-            new = re.sub(r'<c r="C11"[^>]*>.*?</c>', label, new)
-            new = re.sub(r'(<c r="D11"[^>]*><v>)\d+', r"\g<1>5", new)
-            done.append(re.sub(r'(<c r="F11"[^>]*><v>)[\d.]+', r"\g<1>77", new))
-    start, end = text.index(rows[0]), text.index("</sheetData>")
-    return (text[:start] + "".join(done) + text[end:]).encode()
+            return below
+        if number < 10:
+            return row
+        label = '<c r="C11" t="inlineStr"><is><t>Убийство двух лиц (ст.100-1)</t></is></c>'
+        below = re.sub(r'<c r="C11"[^>]*>.*?</c>', label, below)
+        return row + re.sub(r'(<c r="F11"[^>]*><v>)[\d.]+', r"\g<1>77", below)
+
+    text = data.decode("utf-8")
+    return re.sub(r'<row r="(\d+)".*?</row>', lower, text, flags=re.DOTALL).encode()
 
 
 def with_swapped_columns(data: bytes) -> bytes:
@@ -806,9 +808,8 @@ def test_an_official_workbook_altered(official: list[Path], tmp_path: Path, form
     text = completed(versions.draft(path, "altered"))
     text = filled(text, ILL_TREATMENT, ('\nname = ""', '\nname = "Article 146. Ill-treatment"'))
     new = "Убийство двух лиц (ст.100-1)"
-    text = filled(
-        text, new, ('\nname = ""', '\nname = "Article 100-1"'), ('chapter = ""', 'chapter = "1"')
-    )
+    text = filled(text, new, ('\nname = ""', '\nname = "Article 100-1"'))
+    assert 'chapter = "1"\narticle = "100-1"' in text
     total = "Всего преступлений (из строк 2 - 9)"
     save(forms, filled(text, total, ("same = false", "same = true")))
     frame = kz.read_form_1m(path, "2022-12")
@@ -821,3 +822,10 @@ def test_an_official_workbook_altered(official: list[Path], tmp_path: Path, form
     assert moved.select("cell", "cell_new").rows() == [("R1!AB7", "R1!AC7")]
     added = frame.filter(row="article:100-1", measure="registered")
     assert added.select("cell", "value").rows() == [("R11!F11", 77.0)]
+
+
+def test_the_file_in_the_documentation_is_a_version(forms: Path):
+    text = (Path(__file__).parents[2] / "docs" / "forms.md").read_text(encoding="utf-8")
+    save(forms, text.split("```toml\n")[1].split("```")[0])
+    assert codebook.left_out() == []
+    assert codebook.form("2024").section("R1").columns["measure"][23] == "transferred_off_register"
