@@ -214,7 +214,9 @@ def _user_files(where: str) -> dict[str, str]:
         for path in sorted((Path(where) / "forms").glob("*.toml")):
             with suppress(FileNotFoundError):  # taken away in the meantime
                 contents[path.name] = path.read_bytes()
-    return {name: content.decode("utf-8-sig", "replace") for name, content in contents.items()}
+    return {
+        name: content.decode("utf-8-sig", "surrogateescape") for name, content in contents.items()
+    }
 
 
 @lru_cache(maxsize=8)
@@ -561,7 +563,7 @@ def parse_articles(caption: str) -> list[tuple[str, str | None, str | None]]:
             if suffix and int(suffix) > int(number):
                 last = int(suffix)
                 if last - int(number) > MAX_ARTICLES:
-                    raise ValueError(f"{item!r} of {caption!r} is no range of articles")
+                    raise ValueError(f"no article in {item!r} of {caption!r}: too wide a range")
                 found += [(str(n), part, point) for n in range(int(number), last + 1)]
             elif not suffix and len(number) == 1 and found and found[-1][1]:
                 found.append((found[-1][0], number, point))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -114,7 +115,7 @@ def _refusal(workbook: Workbook, refused: dict[Form, WorkbookError]) -> Workbook
     unfinished = "".join(f"; {reason}" for reason in codebook.left_out())
     return WorkbookError(
         f"{error}; this is not version {nearest.name} of the form nor another that is known"
-        f"{unfinished}; see what differs: kzresearch ingest --explain {workbook.name}"
+        f"{unfinished}; see what differs: kzresearch ingest --explain {shlex.quote(workbook.name)}"
     )
 
 

@@ -140,7 +140,7 @@ class VersionFile:
     @classmethod
     def read(cls, file: str, text: str) -> VersionFile:
         """The file's beginning; FormError for what is no TOML, or says not what it describes."""
-        if "\ufffd" in text:
+        if re.search("[\udc80-\udcff]", text):  # bytes that stand for no character
             raise FormError(f"{file}: is not text in UTF-8; save it as such")
         try:
             table = tomllib.loads(text)

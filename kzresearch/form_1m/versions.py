@@ -330,7 +330,9 @@ def _changes(form: Form, model: str, section: str, what: str, sheet: Sheet) -> I
         if i is None:
             name, unit = _known_by_caption(form, what).get(caption, ("", ""))
             name = "" if name in names else name
-            yield Change(what, section, None, j + 1, caption, "", name, unit if name else "")
+            guess = "it is named as where this caption stands elsewhere" if name else ""
+            guess = "" if what == "row" and name == article_key(caption) else guess
+            yield Change(what, section, None, j + 1, caption, "", name, unit if name else "", guess)
         elif j not in in_place or old[i] != caption:
             doubt = guess or doubts.get(j, "")
             yield Change(what, section, i + 1, j + 1, caption, old[i], names[i], units[i], doubt)
@@ -664,7 +666,7 @@ def _sheet_block(found: Difference, section: str, sheet: Sheet) -> Iterator[str]
 
 
 def _block(found: Difference, group: list[Change], known: set[str]) -> Iterator[str]:
-    first, form = group[0], found.form
+    first = group[0]
     yield f"\n[[{first.what}]]"
     if first.doubt:
         yield f"# {first.doubt}: is it the same?"
@@ -687,8 +689,6 @@ def _block(found: Difference, group: list[Change], known: set[str]) -> Iterator[
         known.update({name} - {""})
     if first.doubt:
         yield "same = false"
-    elif not first.was and first.name and form:
-        yield "# named as where this caption stands elsewhere: look whether it is the same"
 
 
 def _definition(found: Difference, group: list[Change], name: str) -> Iterator[str]:

@@ -210,7 +210,9 @@ def test_articles_of_a_caption(caption: str, articles: list):
     assert parse_articles(caption) == articles
 
 
-@pytest.mark.parametrize("caption", ["(ст.)", "(ст.сто)", "(ст.146 абв)", "(ст.146,,147)"])
+@pytest.mark.parametrize(
+    "caption", ["(ст.)", "(ст.сто)", "(ст.146 абв)", "(ст.146,,147)", "(ст.1-999999999)"]
+)
 def test_caption_that_names_no_article_it_promises_is_an_error(caption: str):
     with pytest.raises(ValueError, match="no article in"):
         parse_articles(caption)

@@ -829,3 +829,45 @@ def test_the_file_in_the_documentation_is_a_version(forms: Path):
     save(forms, text.split("```toml\n")[1].split("```")[0])
     assert codebook.left_out() == []
     assert codebook.form("2024").section("R1").columns["measure"][23] == "transferred_off_register"
+
+
+def test_a_caption_that_stands_elsewhere_is_to_be_confirmed(tmp_path: Path):
+    """`ВСЕГО` is a measure of its own in another sheet."""
+
+    def columns(section: str, lines: Lines) -> None:
+        if section == "PRIL3":
+            lines.append({"measure": "other", "unit": "offences", "caption": "ВСЕГО"})
+
+    def rows(section: str, lines: Lines) -> None:
+        if section == "R11":
+            lines.append({"row": "article:110", "caption": "Истязание (ст.110)"})
+
+    text = versions.draft(of_small(tmp_path, "more", columns=columns, rows=rows), "more")
+    assert 'measure = "cleared_with_resource"\nunit = "offences"\nsame = false' in block(
+        text, "ВСЕГО"
+    )
+    assert block(text, "Истязание (ст.110)").endswith('row = "article:110"')
+
+
+@pytest.mark.parametrize(
+    "caption",
+    ['Кража "с\\полкой"', 'х"\n[[row]]\nrow = "article:146', "# ё \x7f \ufffd", "a > b", "=1+1"],
+)
+def test_any_caption_comes_back_from_the_file(caption: str, forms: Path):
+    def rows(section: str, lines: Lines) -> None:
+        lines[3]["caption"] = " ".join(caption.split())
+
+    form = altered(SMALL_FORM, "2024", rows=rows)
+    sheets = {section: versions._of_form(form, section) for section in SMALL}
+    text = "\n".join(versions._drafted("2024", versions._compared(SMALL_FORM, sheets, {})))
+    save(forms, filled_in(text))
+    file = VersionFile.read("2024.toml", codebook._user_files(str(forms.parent))["2024.toml"])
+    resolved = file.resolve(SMALL_FORM)
+    assert resolved.rows["caption"].equals(form.rows["caption"])
+
+
+def test_a_file_in_another_encoding(forms: Path):
+    (forms / "2024.toml").write_bytes((HEAD + ADDED).encode("cp1251"))
+    assert codebook.left_out() == ["2024.toml: is not text in UTF-8; save it as such"]
+    (forms / "2024.toml").write_bytes((HEAD + ADDED).encode("utf-8-sig").replace(b"\n", b"\r\n"))
+    assert codebook.left_out() == []
