@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from kzresearch.form_1m.accounting import check_form_1m
     from kzresearch.form_1m.codebook import codebook, titles
     from kzresearch.form_1m.reader import read_form_1m
+    from kzresearch.ingesting import ingest
     from kzresearch.records import record
     from kzresearch.regions import load_regions
     from kzresearch.reports import PeriodReport, period_report
@@ -75,6 +76,7 @@ _HOMES = {
     "codebook": "form_1m.codebook",
     "titles": "form_1m.codebook",
     "read_form_1m": "form_1m.reader",
+    "ingest": "ingesting",
     "Figure": "figures",
     "PeriodReport": "reports",
     "period_report": "reports",
@@ -109,6 +111,7 @@ __all__ = [
     "codebook",
     "export",
     "how_to_cite",
+    "ingest",
     "load_form_1m",
     "load_freedom_in_the_world",
     "load_population",

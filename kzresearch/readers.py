@@ -88,7 +88,15 @@ def serve() -> None:
     for version in codebook.forms():
         version.template()
     while (job := _receive(source)) is not None:
-        _send(answers, read(job))
+        _alarm(MAX_SECONDS + 10)  # ends this process where nobody watches it any more
+        answer = read(job)
+        _alarm(0)
+        _send(answers, answer)
+
+
+def _alarm(seconds: int) -> None:
+    if hasattr(signal, "alarm"):  # not on every platform
+        signal.alarm(seconds)
 
 
 def _send(pipe: IO[bytes], what: object) -> None:
@@ -111,44 +119,88 @@ class _Reader:
         self._store = store
         self._process: subprocess.Popen[bytes] | None = None
         self._began: float | None = None
-        self._killed = ""
+        self._why = ""
+        self._over = False
+        self._lock = threading.Lock()  # of what is above: others watch and close
 
     def read(self, job: Job) -> Read | Refused:
-        self._killed = ""
-        process = self._process = self._process or _started(self._store)
-        answer = None
-        self._began = time.monotonic()
+        used = self._process is not None
+        found = self._read(job)
+        if found is None and used and self._why != _slow():
+            found = self._read(job)  # what the process had read before may be at fault
+        return found or Refused(f"{job.name}: {self._why}; it is no report as it was published")
+
+    def _read(self, job: Job) -> Read | Refused | None:
+        """What the process answers; None where it is lost."""
+        process = self._begun()
+        if process is None:
+            return Refused(f"{job.name}: not read, since the reading was stopped")
+        answer: Read | Refused | None = None
         with contextlib.suppress(OSError, pickle.PickleError, EOFError):
             _send(process.stdin, job)  # type: ignore[arg-type]
             answer = _receive(process.stdout)  # type: ignore[arg-type]
-        self._began = None
-        if answer is None:
-            self.close()
-            reason = self._killed or f"ended the process that read it ({process.returncode})"
-            return Refused(f"{job.name}: {reason}; it is no report as it was published")
-        found: Read | Refused = answer
-        return found
+        with self._lock:
+            self._began = None
+            if answer is not None and not self._why:
+                return answer
+            self._process = None
+        code = _ended(process)
+        self._why = self._why or f"ended the process that read it ({code})"
+        return None
+
+    def _begun(self) -> subprocess.Popen[bytes] | None:
+        """The process that reads from now on; None where all is over."""
+        with self._lock:
+            if self._over:
+                return None
+            self._process = self._process or _started(self._store)
+            self._began, self._why = time.monotonic(), ""
+            return self._process
 
     def watch(self) -> None:
         """End the process where it takes more than a report may."""
-        process, began = self._process, self._began
-        if process is None or began is None:
-            return
-        import psutil
-
-        with contextlib.suppress(psutil.Error):
-            if psutil.Process(process.pid).memory_info().rss > MAX_BYTES:
-                self._killed = f"takes more than {MAX_BYTES // 2**20} MB to read"
-        if time.monotonic() - began > MAX_SECONDS:
-            self._killed = f"takes more than {MAX_SECONDS} s to read"
-        if self._killed:
-            process.kill()
+        with self._lock:
+            if self._process is None or self._began is None or self._why:
+                return
+            if time.monotonic() - self._began > MAX_SECONDS:
+                self._why = _slow()
+            elif _memory(self._process) > MAX_BYTES:
+                self._why = f"takes more than {MAX_BYTES // 2**20} MB to read"
+            if self._why:
+                self._process.kill()
 
     def close(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+        """End the process, and start no other."""
+        with self._lock:
+            self._over = True
+            process, reading = self._process, self._began is not None
+            if process is not None:
+                process.kill()
+        if process is not None and not reading:
+            _ended(process)
+
+
+def _slow() -> str:
+    return f"takes more than {MAX_SECONDS} s to read"
+
+
+def _memory(process: subprocess.Popen[bytes]) -> int:
+    """The bytes that a process holds."""
+    import psutil
+
+    try:
+        return int(psutil.Process(process.pid).memory_info().rss)
+    except psutil.Error:  # it has ended
+        return 0
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """End a process, if it has not ended, and its pipes; how it ended."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(1)  # what it ended by itself with is worth knowing
+    process.kill()
+    process.communicate()
+    return process.returncode
 
 
 def _started(store: str) -> subprocess.Popen[bytes]:
@@ -186,14 +238,17 @@ class Readers:
 
     def read(self, jobs: Iterable[Job | Refused]) -> Iterator[Read | Refused]:
         """What each job gives, in their order; only a few are held at a time."""
-        with ThreadPoolExecutor(self._number) as threads:
-            ahead: deque[Future[Read | Refused]] = deque()
+        threads = ThreadPoolExecutor(self._number)
+        ahead: deque[Future[Read | Refused]] = deque()
+        try:
             for job in jobs:
                 ahead.append(threads.submit(self.one, job))
                 if len(ahead) > _AHEAD * self._number:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def one(self, job: Job | Refused) -> Read | Refused:
         """What one job gives; waits for a process that is free."""

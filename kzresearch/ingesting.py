@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,11 +16,14 @@ import dataframely as dy
 import polars as pl
 
 from kzresearch import datasets
+from kzresearch import store as stores
 from kzresearch.cluster_readers import ClusterReaders
 from kzresearch.errors import KzresearchError, ParameterError, WorkbookError
 from kzresearch.form_1m.identity import Stated
 from kzresearch.form_1m.workbook import Workbook
 from kzresearch.readers import Job, Read, Readers, Refused
+from kzresearch.resources import STORE
+from kzresearch.run.verify import printable
 from kzresearch.schemas import OUTCOMES, PERIOD, Ingested
 from kzresearch.store import Report, Store, Taken
 
@@ -37,6 +42,11 @@ class Offered:
 
     path: Path
     stated: Stated | Refused
+
+    @property
+    def name(self) -> str:
+        """The file's name, without what a terminal would obey."""
+        return printable(self.path.name)
 
 
 class Progress(NamedTuple):
@@ -77,9 +87,12 @@ def ingest(
     used; then nothing is read.
     """
     given = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    files = offered([Path(one) for one in given], Stated(period, region=region), manifest)
-    where = Store(store)
-    with where.locked():
+    try:
+        stated = Stated(period, region=region)
+    except KzresearchError as error:
+        raise ParameterError(str(error)) from None
+    files = offered([Path(one) for one in given], stated, manifest)
+    with _using(store) as where, where.locked():
         taking = _Taking(where, replace=replace, asks=progress.asks)
         progress.began(len(files))
         with _reading(dask, jobs, where) as readers:
@@ -88,6 +101,20 @@ def ingest(
                 progress.ended()
         taking.write()
     return Ingested.validate(pl.DataFrame(taking.rows(), schema=Ingested.create_empty().schema))
+
+
+@contextlib.contextmanager
+def _using(where: str | Path | None) -> Iterator[Store]:
+    """The store of this name, which is the user's own as long as this lasts."""
+    before = os.environ.get(STORE)
+    if where is not None:
+        os.environ[STORE] = str(where)
+    try:
+        yield stores.store()
+    finally:
+        if where is not None:
+            os.environ.pop(STORE)
+            os.environ.update({STORE: before} if before is not None else {})
 
 
 class _Taking:
@@ -99,7 +126,7 @@ class _Taking:
         self._held = {(one["region"], one["period"]): one for one in held}
         self._places = {one["figures"]: place for place, one in self._held.items()}
         self._waiting: dict[str, list[Taken]] = {}
-        self._new: dict[tuple[str, str], str] = {}  # → the file
+        self._given: dict[tuple[str, str], str] = {}  # → the file
         self._rows: list[dict[str, Any]] = []
 
     def jobs(self, files: Iterable[Offered]) -> Iterator[Job | Refused]:
@@ -113,19 +140,20 @@ class _Taking:
             except WorkbookError as error:
                 yield Refused(str(error))
                 continue
-            yield Job(workbook.name, workbook.data, file.stated)
+            yield Job(file.name, workbook.data, file.stated)
 
     def take(self, file: Offered, found: Read | Refused) -> None:
         """Note what was read of a file, and write what is enough for a period."""
-        row: dict[str, Any] = {"file": file.path.name}
+        row: dict[str, Any] = {"file": file.name}
         if isinstance(found, Refused):
-            self._rows.append(row | {"outcome": "refused", "reason": _for_a_command(found.reason)})
+            reason = printable(_for_a_command(found.reason))
+            self._rows.append(row | {"outcome": "refused", "reason": reason})
             return
         who = found.identity
         taken = Taken.of(
             found.figures,
             sha256=found.sha256,
-            file=file.path.name,
+            file=file.name,
             region=who.region,
             region_source=who.region_source,
             organ_code=who.organ_code,
@@ -150,8 +178,6 @@ class _Taking:
         )
         if outcome not in {"taken", "replaced"}:
             return
-        self._new[who.region, who.period] = file.path.name
-        self._places[taken.report.figures] = who.region, who.period
         self._waiting.setdefault(who.period, []).append(taken)
         if sum(map(len, self._waiting.values())) >= _TOGETHER:
             self.write()
@@ -160,13 +186,14 @@ class _Taking:
         """What becomes of a report, and why it does not become more."""
         name, place = report.file, (report.region, report.period)
         of = f"{report.region} for {report.period}"
-        if place in self._new:
-            return "refused", (
-                f"{name}: a second workbook of {of}, after {self._new[place]}; give one of the two"
-            )
         same = self._places.get(report.figures)
         if same == place:
+            self._given.setdefault(place, name)
             return "already there", None
+        if place in self._given:
+            return "refused", (
+                f"{name}: a second workbook of {of}, after {self._given[place]}; give one of the two"
+            )
         if same is not None:
             return "refused", (
                 f"{name}: given as {of}, it has all the figures that are held of {same[0]} for "
@@ -174,13 +201,21 @@ class _Taking:
             )
         held = self._held.get(place)
         if held is None:
+            self._hold(report)
             return "taken", None
         question = (
             f"{name} is another workbook of {of} than {held['file']} (sha256 {held['sha256']})"
         )
         if self._replace or self._asks(f"{question}: replace that one?"):
+            del self._places[held["figures"]]
+            self._hold(report)
             return "replaced", f"sha256 {held['sha256']}"
         return "refused", f"{question}; --replace takes it instead, and keeps that one readable"
+
+    def _hold(self, report: Report) -> None:
+        """Note that a report is in the store, or will be."""
+        place = report.region, report.period
+        self._given[place], self._places[report.figures] = report.file, place
 
     def write(self) -> None:
         """Put what waits into the store, a period at a time."""
@@ -207,28 +242,38 @@ def offered(paths: list[Path], stated: Stated, manifest: str | Path | None = Non
     Raises `ParameterError` where there is none, and for a manifest that is wrong.
     """
     listed = _manifest(Path(manifest)) if manifest is not None else {}
-    files = dict.fromkeys(path for one in paths for path in _files(one))
-    files |= dict.fromkeys(listed) if not paths else {}
+    files = dict.fromkeys(path for one in paths or listed for path in _files(one))
     if not files:
         raise ParameterError("no workbook given; name files, folders of them, or a manifest")
-    return [Offered(path, _said_of(path, stated, listed.get(path))) for path in files]
+    said = {_real(path): one for path, one in listed.items()}
+    return [Offered(path, _said_of(path, stated, said.get(_real(path)))) for path in files]
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """The workbooks of a folder, to the bottom; a file is itself."""
-    if not path.is_dir():
-        yield path.absolute()
+    """The workbooks of a folder, to the bottom; a file is itself, and a folder that cannot be read."""
+    path = Path(os.path.abspath(path))  # noqa: PTH100  takes out `..` as well
+    if not os.path.isdir(path):  # noqa: PTH112  false also where it may not be looked at
+        yield path
         return
-    for folder, folders, names in os.walk(path.absolute()):
+    unread: list[Path] = []
+    for folder, folders, names in os.walk(path, onerror=lambda e: unread.append(Path(e.filename))):
         folders.sort()
         for name in sorted(names):
             # `~$` is what an open spreadsheet leaves beside the file.
             if name.lower().endswith(ENDINGS) and not name.startswith(("~$", ".")):
                 yield Path(folder, name)
+    yield from unread
+
+
+def _real(path: Path) -> Path:
+    """Where a file lies, however it is reached: what a manifest says holds for it."""
+    return Path(os.path.realpath(path))
 
 
 def _said_of(path: Path, stated: Stated, listed: Stated | None) -> Stated | Refused:
     """What option, manifest and folder say of a file; they must not contradict each other."""
+    if os.path.isdir(path):  # noqa: PTH112
+        return Refused(f"{printable(path.name)}: a folder that cannot be read; give the files in it")
     periods = {
         "argument": stated.period,
         "manifest": listed and listed.period,
@@ -240,7 +285,7 @@ def _said_of(path: Path, stated: Stated, listed: Stated | None) -> Stated | Refu
         values = {source: value for source, value in said.items() if value}
         if len(set(values.values())) > 1:
             words = ", ".join(f"{value} by {source}" for source, value in values.items())
-            return Refused(f"{path.name}: its {what} is given differently ({words}); give one")
+            return Refused(f"{printable(path.name)}: its {what} is given differently ({words}); give one")
         for source, value in values.items():
             found.setdefault(what, value)
             found.setdefault(f"{what}_source", source)
@@ -253,31 +298,41 @@ def _manifest(path: Path) -> dict[Path, Stated]:
     def wrong(line: int | None, what: str) -> ParameterError:
         where = f", line {line}" if line else ""
         return ParameterError(
-            f"{path.name}{where}: {what}; a manifest is a CSV file with the columns "
+            f"{printable(path.name)}{where}: {printable(what)}; a manifest is a CSV file with the columns "
             f"{', '.join(_MANIFEST)}, of which the first is needed"
         )
 
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.DictReader(file, strict=True))
-            columns = lines[0].keys() if lines else set()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise wrong(None, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    if "file" not in columns or not columns <= set(_MANIFEST):
-        raise wrong(None, f"has the columns {', '.join(map(str, columns)) or 'none'}")
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise wrong(None, f"cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise wrong(None, "is not in UTF-8") from None
+    header = text.partition("\n")[0]
+    # A spreadsheet parts by semicolons where the comma is the sign of decimals.
+    reader = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in header else ",", strict=True)
     found: dict[Path, Stated] = {}
-    for number, line in enumerate(lines, start=2):
-        if not line["file"] or None in line.values():
-            raise wrong(number, "a column is missing")
-        one = Path(os.path.normpath(path.absolute().parent / line["file"]))
-        if one in found:
-            raise wrong(number, f"{line['file']} stands there twice")
-        try:
+    there: set[Path] = set()
+    try:
+        columns = reader.fieldnames or []
+        if "file" not in columns or not set(columns) <= set(_MANIFEST):
+            raise wrong(None, f"has the columns {', '.join(columns) or 'none'}")
+        for line in reader:
+            if not any(line.values()):
+                continue
+            if not line["file"] or None in line or None in line.values():
+                raise wrong(reader.line_num, "has not one value for each column")
+            one = path.absolute().parent / line["file"]
+            if _real(one) in there:
+                raise wrong(reader.line_num, f"{line['file']} stands there twice")
+            there.add(_real(one))
             found[one] = Stated(
                 line.get("period") or None, "manifest", line.get("region") or None, "manifest"
             )
-        except KzresearchError as error:
-            raise wrong(number, str(error)) from None
+    except ParameterError:
+        raise
+    except (KzresearchError, csv.Error, ValueError) as error:
+        raise wrong(reader.line_num, str(error)) from None
     return found
 
 
@@ -300,7 +355,7 @@ def report(found: pl.DataFrame, *, quiet: bool = False) -> str:
                 f"readable by its {row['reason']}"
             )
     if quiet:
-        return "".join(f"{line}\n" for line in lines)
+        return "".join(f"{printable(line)}\n" for line in lines)
     new = found.filter(pl.col("outcome").is_in(["taken", "replaced"]))
     for row in new.filter(pl.col("broken").list.len() > 0).iter_rows(named=True):
         number = len(row["broken"])
@@ -314,4 +369,4 @@ def report(found: pl.DataFrame, *, quiet: bool = False) -> str:
     numbers = dict(counts.iter_rows())
     counted = [f"{numbers[name]} {name}" for name in OUTCOMES if name in numbers]
     lines.append(f"{found.height} file{'s' * (found.height != 1)}: {', '.join(counted)}")
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{printable(line)}\n" for line in lines)
