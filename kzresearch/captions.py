@@ -44,7 +44,7 @@ def article_name(article: str | int, period: str | None = None) -> str:
 def source_line(period: str, region: str) -> str:
     """Where the form's figures come from, for below a chart or a table."""
     held = datasets.coverage().filter(pl.col("period") == period)
-    if region != COUNTRY:
+    if region != COUNTRY or not datasets.is_summed(period):
         held = held.filter(pl.col("region") == region)
     ids = held["source"].unique().sort(descending=True).to_list()
     if FORM_1M in ids:  # the workbooks' own figures go before a publication's about them
@@ -52,10 +52,19 @@ def source_line(period: str, region: str) -> str:
     by_id = [sources.source(source_id)["attribution"] for source_id in ids]
     line = f"{title(period, region)}. Source: {'; '.join(by_id)}"
     if FORM_1M in ids:
-        count = held.filter(pl.col("source") == FORM_1M).height
-        books = f"Sum of {count} regional workbooks" if count > 1 else "The region's workbook"
-        line += f". {books}; military, transport and central bodies file their own"
+        line += f". {_books(period, region)}"
     return line
+
+
+def _books(period: str, region: str) -> str:
+    """Which workbooks a period's figures of a region come from."""
+    own = "military, transport and central bodies file their own"
+    if region != COUNTRY:
+        return f"The region's workbook; {own}"
+    if not datasets.is_summed(period):
+        return "The national workbook"
+    held = datasets.coverage().filter(pl.col("period") == period, pl.col("source") == FORM_1M)
+    return f"Sum of {held.height} regional workbook{'s' * (held.height != 1)}; {own}"
 
 
 def heading(period: str, region: str, what: str) -> Markdown:

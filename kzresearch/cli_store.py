@@ -91,33 +91,37 @@ def ingest(
     if explain:
         _explain(paths, how["period"])
         return
-    from tqdm import tqdm
-
-    from kzresearch import ingest as ingesting
-
-    def asks(question: str) -> bool:
-        if not sys.stdin.isatty() or as_json:
-            return False
-        with bar.external_write_mode(file=sys.stderr):
-            return click.confirm(question, err=True)
-
-    shown = sys.stderr.isatty() and not quiet
-    with tqdm(unit="file", disable=not shown, dynamic_ncols=True, leave=False) as bar:
-        progress = ingesting.Progress(bar.reset, bar.update, asks)
-        try:
-            found = ingesting.ingest(paths, progress=progress, **how)
-        except KeyboardInterrupt:
-            bar.close()
-            click.echo(
-                "stopped; what is in the store is kept, and the same command goes on", err=True
-            )
-            sys.exit(130)
+    try:
+        found = _taken(paths, how, asks=sys.stdin.isatty() and not as_json, quiet=quiet)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped; what is in the store is kept, and the same command goes on", err=True)
+        sys.exit(130)
     if as_json:
         click.echo(json.dumps({"files": found.to_dicts()}, ensure_ascii=False, indent=1))
     else:
-        click.echo(ingesting.report(found, quiet=quiet), nl=False)
+        from kzresearch.ingesting import report
+
+        click.echo(report(found, quiet=quiet), nl=False)
     if "refused" in found["outcome"]:
         sys.exit(1)
+
+
+def _taken(paths: tuple[Path, ...], how: dict[str, Any], *, asks: bool, quiet: bool) -> Any:
+    """What became of the files; meanwhile, a bar shows how far it is."""
+    from tqdm import tqdm
+
+    from kzresearch import ingesting
+    from kzresearch.run.verify import printable
+
+    shown = sys.stderr.isatty() and not quiet
+    with tqdm(unit="file", disable=not shown, dynamic_ncols=True, leave=False) as bar:
+
+        def ask(question: str) -> bool:
+            with bar.external_write_mode(file=sys.stderr):
+                return asks and click.confirm(printable(question), err=True)
+
+        progress = ingesting.Progress(bar.reset, bar.update, ask)
+        return ingesting.ingest(paths, progress=progress, **how)
 
 
 def _explain(paths: tuple[Path, ...], period: str | None) -> None:
@@ -152,6 +156,7 @@ def store(
       kzresearch store --check
       kzresearch store --remove 2023-12 --region KZ-75
     """  # noqa: D301
+    from kzresearch.run.verify import printable
     from kzresearch.store import store as own
 
     _use(store)
@@ -162,7 +167,7 @@ def store(
             click.confirm(f"Remove {region or 'all reports'} of {remove}?", abort=True, err=True)
         with own().locked():
             for gone in own().remove(remove, region):
-                click.echo(f"removed {gone.region} {gone.period} ({gone.file})")
+                click.echo(printable(f"removed {gone.region} {gone.period} ({gone.file})"))
         return
     rows = _checked() if check else [asdict(one) for one in own().reports()]
     damaged = [row["damage"] for row in rows if row.get("damage")]
@@ -171,7 +176,7 @@ def store(
     else:
         _list(rows, check=check)
     for message in damaged:
-        click.echo(f"Error: {message}", err=True)
+        click.echo(f"Error: {printable(message)}", err=True)
     if damaged:
         sys.exit(1)
 
@@ -182,29 +187,26 @@ def _checked() -> list[dict[str, Any]]:
 
     from kzresearch.store import store as own
 
-    rows = []
-    for report in tqdm(
-        own().reports(), unit="report", disable=not sys.stderr.isatty(), leave=False
-    ):
-        damage, broken = own().check(report)
-        rows.append(asdict(report) | {"damage": damage, "broken": broken})
-    return rows
+    shown = sys.stderr.isatty()
+    return list(tqdm(own().check(), unit="report", disable=not shown, leave=False))
 
 
 def _list(rows: list[dict[str, Any]], *, check: bool) -> None:
     """A line a period, and with `check` a line for each report that does not add up."""
+    from kzresearch.run.verify import printable
     from kzresearch.store import store as own
 
+    rows = [row for row in rows if "region" in row]
     click.echo(f"{len(rows)} report{'s' * (len(rows) != 1)} in {own().where}")
     for period, of_period in groupby(rows, key=lambda row: row["period"]):
         reports = list(of_period)
         regions = " ".join(row["region"] for row in reports)
         versions = ", ".join(dict.fromkeys(row["form_version"] for row in reports))
         click.echo(f"{period}  form {versions}  {len(reports):>2}: {regions}")
-    if kept := own().replaced_reports():
+    if not check and (kept := own().replaced_reports()):
         click.echo("replaced, and readable by their checksum:")
         for one in kept:
-            click.echo(f"  {one.region} {one.period} {one.sha256} ({one.file})")
+            click.echo(printable(f"  {one.region} {one.period} {one.sha256} ({one.file})"))
     if not check:
         return
     for row in rows:

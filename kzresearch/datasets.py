@@ -19,7 +19,12 @@ from typing import cast
 import dataframely as dy
 import polars as pl
 
-from kzresearch.errors import IncompleteSumWarning, UnknownValueError, unknown_value
+from kzresearch.errors import (
+    IncompleteSumWarning,
+    OutputError,
+    UnknownValueError,
+    unknown_value,
+)
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE
 from kzresearch.regions import COUNTRY, load_regions, region_codes, regions_reporting
@@ -72,7 +77,14 @@ def load_form_1m(
     >>> load_form_1m("2022-12", "KZ", "R1", "146", "registered")["value"].item()
     98.0
     """
-    return scan_form_1m(period, region, section, article, measure, row, workbook).collect()
+    frame = scan_form_1m(period, region, section, article, measure, row, workbook)
+    try:
+        return frame.collect()
+    except pl.exceptions.PolarsError as error:
+        raise OutputError(
+            f"figures that are held cannot be read ({str(error).partition(chr(10))[0]}); "
+            "kzresearch store --check says which"
+        ) from None
 
 
 def scan_form_1m(
@@ -250,7 +262,8 @@ def load_workbooks() -> dy.DataFrame[Workbooks]:
     bundled = cast("dy.DataFrame[Workbooks]", bundled_workbooks())
     if not ours:
         return bundled
-    added = pl.DataFrame(ours).with_columns(form=pl.lit("1-M"), source=pl.lit(SOURCE))
+    texts = dict.fromkeys(ours[0], pl.String)
+    added = pl.DataFrame(ours, schema=texts).with_columns(form=pl.lit("1-M"), source=pl.lit(SOURCE))
     left = bundled.join(added, on=["region", "period"], how="anti", maintain_order="left")
     both = pl.concat([left, added.select(bundled.columns)]).sort("period", "region")
     return Workbooks.validate(both)

@@ -161,12 +161,12 @@ class _Taking:
             period_source=who.period_source,
             form_version=found.form_version,
         )
-        outcome, reason = self._outcome(taken.report)
+        outcome, why = self._outcome(taken.report)
         self._rows.append(
             row
             | {
                 "outcome": outcome,
-                "reason": reason,
+                "reason": why,
                 "region": who.region,
                 "region_source": who.region_source,
                 "period": who.period,
@@ -273,7 +273,9 @@ def _real(path: Path) -> Path:
 def _said_of(path: Path, stated: Stated, listed: Stated | None) -> Stated | Refused:
     """What option, manifest and folder say of a file; they must not contradict each other."""
     if os.path.isdir(path):  # noqa: PTH112
-        return Refused(f"{printable(path.name)}: a folder that cannot be read; give the files in it")
+        return Refused(
+            f"{printable(path.name)}: a folder that cannot be read; give the files in it"
+        )
     periods = {
         "argument": stated.period,
         "manifest": listed and listed.period,
@@ -285,7 +287,9 @@ def _said_of(path: Path, stated: Stated, listed: Stated | None) -> Stated | Refu
         values = {source: value for source, value in said.items() if value}
         if len(set(values.values())) > 1:
             words = ", ".join(f"{value} by {source}" for source, value in values.items())
-            return Refused(f"{printable(path.name)}: its {what} is given differently ({words}); give one")
+            return Refused(
+                f"{printable(path.name)}: its {what} is given differently ({words}); give one"
+            )
         for source, value in values.items():
             found.setdefault(what, value)
             found.setdefault(f"{what}_source", source)
@@ -294,46 +298,55 @@ def _said_of(path: Path, stated: Stated, listed: Stated | None) -> Stated | Refu
 
 def _manifest(path: Path) -> dict[Path, Stated]:
     """What a manifest says of each file: paths are from its own folder."""
+    found: dict[Path, Stated] = {}
+    there: set[Path] = set()
+    for number, line in _lines(path):
+        one = path.absolute().parent / line["file"]
+        try:
+            said = Stated(
+                line.get("period") or None, "manifest", line.get("region") or None, "manifest"
+            )
+            real = _real(one)
+        except (KzresearchError, ValueError) as error:
+            raise _wrong(path, number, str(error)) from None
+        if real in there:
+            raise _wrong(path, number, f"{line['file']} stands there twice")
+        there.add(real)
+        found[one] = said
+    return found
 
-    def wrong(line: int | None, what: str) -> ParameterError:
-        where = f", line {line}" if line else ""
-        return ParameterError(
-            f"{printable(path.name)}{where}: {printable(what)}; a manifest is a CSV file with the columns "
-            f"{', '.join(_MANIFEST)}, of which the first is needed"
-        )
 
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The lines of a manifest, with their numbers; empty ones are left out."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise wrong(None, f"cannot be read ({error.strerror})") from None
+        raise _wrong(path, 0, f"cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise wrong(None, "is not in UTF-8") from None
-    header = text.partition("\n")[0]
+        raise _wrong(path, 0, "is not in UTF-8") from None
     # A spreadsheet parts by semicolons where the comma is the sign of decimals.
-    reader = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in header else ",", strict=True)
-    found: dict[Path, Stated] = {}
-    there: set[Path] = set()
+    parted = ";" if ";" in text.partition("\n")[0] else ","
+    reader = csv.DictReader(io.StringIO(text), delimiter=parted, strict=True)
     try:
         columns = reader.fieldnames or []
-        if "file" not in columns or not set(columns) <= set(_MANIFEST):
-            raise wrong(None, f"has the columns {', '.join(columns) or 'none'}")
+        if "file" not in columns or len(set(columns) & set(_MANIFEST)) < len(columns):
+            raise _wrong(path, 0, f"has the columns {', '.join(columns) or 'none'}")
         for line in reader:
             if not any(line.values()):
                 continue
             if not line["file"] or None in line or None in line.values():
-                raise wrong(reader.line_num, "has not one value for each column")
-            one = path.absolute().parent / line["file"]
-            if _real(one) in there:
-                raise wrong(reader.line_num, f"{line['file']} stands there twice")
-            there.add(_real(one))
-            found[one] = Stated(
-                line.get("period") or None, "manifest", line.get("region") or None, "manifest"
-            )
-    except ParameterError:
-        raise
-    except (KzresearchError, csv.Error, ValueError) as error:
-        raise wrong(reader.line_num, str(error)) from None
-    return found
+                raise _wrong(path, reader.line_num, "has not one value for each column")
+            yield reader.line_num, line
+    except csv.Error as error:
+        raise _wrong(path, reader.line_num, str(error)) from None
+
+
+def _wrong(path: Path, line: int, what: str) -> ParameterError:
+    where = f", line {line}" if line else ""
+    return ParameterError(
+        f"{printable(path.name)}{where}: {printable(what)}; a manifest is a CSV file with the columns "
+        f"{', '.join(_MANIFEST)}, of which the first is needed"
+    )
 
 
 def _reading(dask: str | None, jobs: int | None, store: Store) -> Readers | ClusterReaders:

@@ -137,8 +137,7 @@ class PeriodReport:
             if named[f"registered_{s}"].value is not None
         ]
         where = region_name(self.region)
-        held = len(named["offences_registered"].cells)
-        who = f"the workbooks of {held} regions have" if held > 1 else "the region's workbook has"
+        who = self._who()
         net = "net of terminations on rehabilitating grounds"
         if not self.from_workbooks:
             who, net = "the press report has", f"read as {net}, as in the form of 2022"
@@ -184,6 +183,14 @@ class PeriodReport:
             f"{named['freedom_in_the_world_status'].text}, "
             f"{named['freedom_in_the_world_total'].text} of 100."
         )
+
+    def _who(self) -> str:
+        """Whose workbooks the figures come from, as the beginning of a sentence on them."""
+        held = len(self.figures["offences_registered"].cells)
+        if held > 1:
+            return f"the workbooks of {held} regions have"
+        national = self.region == COUNTRY and not datasets.is_summed(self.period)
+        return "the national workbook has" if national else "the region's workbook has"
 
     def consistency_notes(self) -> Markdown:
         """`consistency()` as a list to read."""

@@ -104,6 +104,17 @@ class Storage:
             return None
 
     @in_words
+    def tail(self, name: str, size: int) -> bytes | None:
+        """The last bytes of a file, all of them where it has no more; None where there is none."""
+        import obstore
+
+        how: Any = {"range": {"suffix": size}}
+        try:
+            return again(lambda: bytes(obstore.get(self._store, name, options=how).bytes()))
+        except FileNotFoundError:
+            return None
+
+    @in_words
     def names(self, prefix: str) -> dict[str, str]:
         """Every file below a prefix, with a tag that changes with its content."""
         import obstore

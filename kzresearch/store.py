@@ -15,9 +15,10 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -30,7 +31,7 @@ from kzresearch.errors import OutputError, UnknownValueError
 from kzresearch.form_1m import accounting, codebook
 from kzresearch.form_1m.codebook import Form
 from kzresearch.form_1m.reader import SOURCE
-from kzresearch.resources import store_location
+from kzresearch.resources import STORE, store_location
 from kzresearch.schemas import Form1M
 from kzresearch.storage import Storage
 
@@ -40,6 +41,8 @@ OWN = "store/"
 _METADATA = "kzresearch"
 _ROWS_A_GROUP = 2**15
 """Figures that are read together: few, so that one article needs little of a period's file."""
+_FOOTER = 2**16
+"""Bytes that are read of a file's end: what it says of itself takes less, for all regions."""
 _MOMENT = {True: 0.5, False: 30.0}
 """Seconds for which a look at what is there holds, in a folder and elsewhere."""
 _KEY = ["section", "row", "measure", "region"]
@@ -148,37 +151,75 @@ class Store:
                 if match := _FIGURES.fullmatch(name):
                     yield match[1], tag
             return
-        with contextlib.suppress(FileNotFoundError):
-            for path in sorted((self.folder / "form_1m").iterdir()):
-                if match := _FIGURES.fullmatch(f"form_1m/{path.name}/figures.parquet"):
-                    with contextlib.suppress(FileNotFoundError):
-                        found = (path / "figures.parquet").stat()
-                        yield match[1], f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
+        try:
+            names = sorted(path.name for path in (self.folder / "form_1m").iterdir())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise OutputError(
+                f"cannot read the store {self.where}: {(error.strerror or 'unknown').lower()}; name "
+                f"a folder that can be read, with {STORE} or --store"
+            ) from None
+        for name in names:
+            if match := _FIGURES.fullmatch(f"form_1m/{name}/figures.parquet"):
+                there = self._tag(match[1])
+                yield from [(match[1], there)] if there else []
+
+    def _tag(self, period: str) -> str | None:
+        """The tag of a period's file as it is at this moment; None where there is none."""
+        if self.folder is None:
+            return self.files.tag(_name(period))
+        try:
+            found = (self.folder / _name(period)).stat()
+        except OSError:
+            return None
+        return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
 
     def reports(self) -> list[Report]:
         """Every report held, by period and region."""
-        return [report for period in self.tags() for report in self._period(period).reports]
+        return [report for period in self.tags() for report in self.of(period)]
+
+    def of(self, period: str) -> tuple[Report, ...]:
+        """The reports of a period, by region."""
+        return self._period(period).reports
 
     def _period(self, period: str) -> _Period:
         tag = self.tags().get(period, "")
         known = self._known.get(period)
         if known is None or known.tag != tag:
-            known = _Period(tag, _described(self._metadata(_name(period))) if tag else ())
+            known = _Period(tag, self._described(_name(period)) if tag else ())
+            if any(report.period != period for report in known.reports):
+                raise _damaged(_name(period))
             self._known[period] = known
         return known
 
-    def _metadata(self, name: str) -> dict[str, Any]:
+    def _described(self, name: str) -> tuple[Report, ...]:
+        """What a file says of its reports."""
         try:
-            found = pl.read_parquet_metadata(
-                self._address(name), storage_options=_options(self.where)
-            )
-            described: dict[str, Any] = json.loads(found[_METADATA])
-        except (KeyError, ValueError, OSError, pl.exceptions.PolarsError):
-            raise OutputError(
-                f"the store's {name} is damaged or no file of a store; remove it (kzresearch store "
-                "--remove), and ingest its workbooks again"
-            ) from None
-        return described
+            found = pl.read_parquet_metadata(io.BytesIO(self._footer(name)))
+            reports = tuple(Report(**one) for one in json.loads(found[_METADATA])["reports"])
+        except (KeyError, ValueError, TypeError, pl.exceptions.PolarsError):
+            raise _damaged(name) from None
+        if found[_METADATA] != _description(reports):
+            raise _damaged(name)
+        return reports
+
+    def _footer(self, name: str) -> bytes:
+        """The end of a parquet file, where it says what it is."""
+        end = self._tail(name, _FOOTER)
+        size = int.from_bytes(end[-8:-4], "little") + 8  # as the format has it
+        return end if size <= _FOOTER else self._tail(name, size)
+
+    def _tail(self, name: str, size: int) -> bytes:
+        if self.folder is None:
+            return self.files.tail(name, size) or b""
+        # The library that reads object stores starts threads: this process may be forked.
+        try:
+            with (self.folder / name).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+                return file.read()
+        except OSError:
+            return b""
 
     def _address(self, name: str) -> str:
         return str(self.folder / name) if self.folder else f"{self.where.rstrip('/')}/{name}"
@@ -187,9 +228,10 @@ class Store:
         """What a run may read of the store: by its file, a checksum of what that holds."""
         return {
             f"{OWN}{_name(period)}": hashlib.sha256(
-                json.dumps([_content(one) for one in self._period(period).reports]).encode()
+                json.dumps([_content(one) for one in reports]).encode()
             ).hexdigest()
             for period in self.tags()
+            if (reports := self.of(period))
         }
 
     def versions(self) -> tuple[tuple[str, str], ...]:
@@ -210,26 +252,43 @@ class Store:
         """
         among = set(regions)
         reports = [one for one in self._period(period).reports if one.region in among]
-        return _with_zeros(self._scan(_name(period)), reports, wanted)
+        return _with_zeros(self._scan(_name(period)), reports, wanted, self._unchanged(period))
+
+    def _unchanged(self, period: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        """Passes figures on that were read of the file that is known; they might be another's now."""
+        known = self._period(period).tag
+
+        def checked(figures: pl.DataFrame) -> pl.DataFrame:
+            if self._tag(period) != known:
+                self._looked = (-1e9, {})
+                raise OutputError(
+                    f"the store's {_name(period)} was changed while it was read; read it again"
+                )
+            return figures
+
+        return checked
 
     def replaced(self, sha256: str) -> pl.LazyFrame | None:
         """The figures of a report that was replaced; None where there is none of that checksum."""
-        name = f"replaced/{sha256}.parquet"
+        name = _replaced(sha256)
         if not re.fullmatch("[0-9a-f]{64}", sha256) or not self._has(name):
             return None
-        return _with_zeros(self._scan(name), _described(self._metadata(name)), pl.lit(value=True))
+        return _with_zeros(self._scan(name), self._described(name), pl.lit(value=True))
 
     def replaced_reports(self) -> list[Report]:
         """The reports that were replaced and are still readable."""
         names = self.files.names("replaced/") if self._is_there() else {}
-        return [one for name in names for one in _described(self._metadata(name))]
+        held = {one.sha256 for one in self.reports()}
+        kept = [one for name in names for one in self._described(name)]
+        return [one for one in kept if one.sha256 not in held]
 
-    def values(self, report: Report) -> pl.Series:
+    def values(self, report: Report, *, replaced: bool = False) -> pl.Series:
         """A report's figures, in the order of its version's template, checked.
 
         Raises OutputError where they are not those that were read from its workbook.
         """
-        held = self._scan(_name(report.period)).filter(pl.col("region") == report.region)
+        name = _replaced(report.sha256) if replaced else _name(report.period)
+        held = self._scan(name).filter(pl.col("region") == report.region)
         places = codebook.form(report.form_version).template().with_columns(value=0.0)
         expected = _reported(places, report).drop("value")
         try:
@@ -245,6 +304,8 @@ class Store:
         except (pl.exceptions.PolarsError, dy.exc.ValidationError):
             sound = False
         if not sound or checksum(values) != report.figures:
+            if replaced:
+                raise _damaged(name)
             raise OutputError(
                 f"the figures of {report.region} for {report.period} are not those read from "
                 f"{report.file}; remove them (kzresearch store --remove {report.period} --region "
@@ -252,14 +313,47 @@ class Store:
             )
         return values
 
-    def check(self, report: Report) -> tuple[str | None, list[str]]:
-        """What is damaged of a report, in a sentence, and the hard identities that it breaks."""
+    def check(self) -> Iterator[dict[str, Any]]:
+        """Every report, read again: its columns, and what was found.
+
+        `damage` is a sentence or None, `broken` lists the hard identities that the figures break. A
+        file that is damaged as a whole has a line with its period and damage alone. Of reports that
+        were replaced come those that are damaged.
+        """
+        for period in self.tags():
+            try:
+                reports = self.of(period)
+                self._check_regions(period, reports)
+            except OutputError as error:
+                yield {"period": period, "damage": str(error)}
+                continue
+            for report in reports:
+                yield asdict(report) | self._found(report)
+        names = self.files.names("replaced/") if self._is_there() else {}
+        for name in names:
+            try:
+                for report in self._described(name):
+                    self.values(report, replaced=True)
+            except OutputError as error:
+                yield {"period": None, "damage": str(error)}
+
+    def _found(self, report: Report) -> dict[str, Any]:
         try:
             values = self.values(report)
         except OutputError as error:
-            return str(error), []
+            return {"damage": str(error), "broken": []}
         broken = accounting.broken(codebook.form(report.form_version), values)
-        return None, broken.filter(pl.col("status") == "hard")["identity"].to_list()
+        hard = broken.filter(pl.col("status") == "hard")["identity"].to_list()
+        return {"damage": None, "broken": hard}
+
+    def _check_regions(self, period: str, reports: tuple[Report, ...]) -> None:
+        """Refuse a file with figures of no report: loaders do not give them, other programs do."""
+        try:
+            found = self._scan(_name(period)).select(pl.col("region").unique()).collect()
+        except (pl.exceptions.PolarsError, OSError):
+            raise _damaged(_name(period)) from None
+        if not set(found["region"]) <= {one.region for one in reports}:
+            raise _damaged(_name(period))
 
     def _is_there(self) -> bool:
         return self.folder is None or self.folder.is_dir()
@@ -290,10 +384,23 @@ class Store:
             raise OutputError(
                 f"another command is writing into the store {self.where}; wait for it to end"
             ) from None
+        except OSError as error:
+            raise OutputError(
+                f"cannot write into the store {self.where}: {(error.strerror or 'unknown').lower()}; "
+                f"name another place, with {STORE} or --store"
+            ) from None
         try:
+            self._tidy(self.folder)
             yield
         finally:
             lock.release()
+
+    @staticmethod
+    def _tidy(folder: Path) -> None:
+        """Take away what a command that was killed had begun to write."""
+        for pattern in ("form_1m/period=*/figures.parquet#*", "replaced/*.parquet#*"):
+            for path in folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
     def put(self, period: str, taken: list[Taken]) -> None:
         """Add reports to a period, each in place of an earlier one of its region, which stays readable.
@@ -316,13 +423,18 @@ class Store:
 
     def remove(self, period: str, region: str | None = None) -> list[Report]:
         """Take a period, or one region's report, out of the store; what was taken out."""
-        before = self._fresh(period)
+        self._looked = (-1e9, {})
+        if region is None and self._is_damaged(period):
+            self.files.delete(_name(period))
+            self._looked = (-1e9, {})
+            return []
+        before = self._period(period)
         stay = [one for one in before.reports if region not in {None, one.region}]
         gone = [one for one in before.reports if one not in stay]
         if not gone:
             where = f"{region} for {period}" if region else period
             raise UnknownValueError(f"the store holds no report of {where}; see kzresearch store")
-        if stay:
+        if stay or self.folder is None:  # an object store cannot delete what has not changed
             held = self._scan(_name(period)).filter(
                 pl.col("region").is_in([r.region for r in stay])
             )
@@ -332,6 +444,13 @@ class Store:
             self._looked = (-1e9, {})
         return gone
 
+    def _is_damaged(self, period: str) -> bool:
+        try:
+            self._period(period)
+        except OutputError:
+            return self._tag(period) is not None
+        return False
+
     def _fresh(self, period: str) -> _Period:
         self._looked = (-1e9, {})
         return self._period(period)
@@ -339,7 +458,7 @@ class Store:
     def _keep(self, period: str, report: Report) -> None:
         """A report that is about to be replaced, under its own checksum."""
         held = self._scan(_name(period)).filter(pl.col("region") == report.region).collect()
-        self.files.write(f"replaced/{report.sha256}.parquet", _parquet(held, [report]))
+        self.files.write(_replaced(report.sha256), _parquet(held, [report]))
 
     def _write(
         self, period: str, before: _Period, reports: list[Report], figures: pl.DataFrame
@@ -373,19 +492,33 @@ def _content(report: Report) -> dict[str, str]:
     return asdict(replace(report, file=""))
 
 
-def _described(metadata: dict[str, Any]) -> tuple[Report, ...]:
-    return tuple(Report(**one) for one in metadata["reports"])
+def _replaced(sha256: str) -> str:
+    return f"replaced/{sha256}.parquet"
+
+
+def _damaged(name: str) -> OutputError:
+    period = _FIGURES.fullmatch(name)
+    how = f"take it out (kzresearch store --remove {period[1]})" if period else "delete it"
+    return OutputError(
+        f"the store's {name} is damaged or no file of a store; {how}, and ingest its workbooks again"
+    )
+
+
+def _description(reports: Iterable[Report]) -> str:
+    """What a file says of its reports, with a checksum of that."""
+    listed = [asdict(one) for one in reports]
+    digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    return json.dumps({"reports": listed, "sha256": digest}, ensure_ascii=False)
 
 
 def _parquet(figures: pl.DataFrame, reports: list[Report]) -> bytes:
     buffer = io.BytesIO()
-    described = json.dumps({"reports": [asdict(one) for one in reports]}, ensure_ascii=False)
     figures.write_parquet(
         buffer,
         compression="zstd",
         compression_level=9,
         row_group_size=_ROWS_A_GROUP,
-        metadata={_METADATA: described},
+        metadata={_METADATA: _description(reports)},
     )
     return buffer.getvalue()
 
@@ -411,12 +544,17 @@ def _about(report: Report) -> list[pl.Expr]:
     ]
 
 
-def _with_zeros(figures: pl.LazyFrame, reports: Iterable[Report], wanted: pl.Expr) -> pl.LazyFrame:
+def _with_zeros(
+    figures: pl.LazyFrame,
+    reports: Iterable[Report],
+    wanted: pl.Expr,
+    checked: Callable[[pl.DataFrame], pl.DataFrame] = lambda figures: figures,
+) -> pl.LazyFrame:
     """What reports hold: figures as stored, and 0 wherever else their version of the form has a place."""
     by_form: dict[str, list[Report]] = {}
     for report in reports:
         by_form.setdefault(report.form_version, []).append(report)
-    values = figures.filter(wanted).select(*_KEY, "value")
+    values = figures.filter(wanted).select(*_KEY, "value").map_batches(checked)
     parts = []
     for version, of_version in by_form.items():
         about = pl.concat([pl.select(_about(one)).lazy() for one in of_version])
