@@ -193,6 +193,7 @@ def _checked() -> list[dict[str, Any]]:
 
 def _list(rows: list[dict[str, Any]], *, check: bool) -> None:
     """A line a period, and with `check` a line for each report that does not add up."""
+    from kzresearch.ingesting import does_not_add_up
     from kzresearch.run.verify import printable
     from kzresearch.store import store as own
 
@@ -211,8 +212,7 @@ def _list(rows: list[dict[str, Any]], *, check: bool) -> None:
         return
     for row in rows:
         if row["broken"]:
-            listed = ", ".join(row["broken"])
-            click.echo(f"{row['region']} {row['period']} breaks hard identities: {listed}")
+            click.echo(does_not_add_up(row))
     sound = sum(not row["damage"] for row in rows)
     click.echo(
         f"{sound} of {len(rows)} reports hold the figures that were read from their workbooks; "

@@ -356,6 +356,14 @@ def _reading(dask: str | None, jobs: int | None, store: Store) -> Readers | Clus
     return ClusterReaders(dask, store.versions())
 
 
+def does_not_add_up(row: dict[str, Any]) -> str:
+    """The hard identities that a report breaks, in a sentence."""
+    number = len(row["broken"])
+    listed = ", ".join(row["broken"][:_SHOWN]) + (" …" if number > _SHOWN else "")
+    identities = "identity" if number == 1 else "identities"
+    return f"{row['region']} {row['period']} breaks {number} hard {identities}: {listed}"
+
+
 def report(found: pl.DataFrame, *, quiet: bool = False) -> str:
     """What became of the files, in words: those refused one by one, the others counted."""
     lines = []
@@ -371,13 +379,7 @@ def report(found: pl.DataFrame, *, quiet: bool = False) -> str:
         return "".join(f"{printable(line)}\n" for line in lines)
     new = found.filter(pl.col("outcome").is_in(["taken", "replaced"]))
     for row in new.filter(pl.col("broken").list.len() > 0).iter_rows(named=True):
-        number = len(row["broken"])
-        listed = ", ".join(row["broken"][:_SHOWN]) + (" …" if number > _SHOWN else "")
-        identities = "identity" if number == 1 else "identities"
-        lines.append(
-            f"{row['region']} {row['period']} breaks {number} hard {identities}: {listed}; "
-            f"kzresearch check names the cells"
-        )
+        lines.append(f"{does_not_add_up(row)}; kzresearch check names the cells")
     counts = found.group_by("outcome").len()
     numbers = dict(counts.iter_rows())
     counted = [f"{numbers[name]} {name}" for name in OUTCOMES if name in numbers]
