@@ -301,7 +301,7 @@ class Store:
                 figures.join(expected, on=figures.columns, nulls_equal=True).height
                 == figures.height
             )
-        except (pl.exceptions.PolarsError, dy.exc.ValidationError):
+        except (pl.exceptions.PolarsError, dy.exc.ValidationError, dy.exc.SchemaError):
             sound = False
         if not sound or checksum(values) != report.figures:
             if replaced:
