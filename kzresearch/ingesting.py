@@ -378,8 +378,8 @@ def report(found: pl.DataFrame, *, quiet: bool = False) -> str:
     if quiet:
         return "".join(f"{printable(line)}\n" for line in lines)
     new = found.filter(pl.col("outcome").is_in(["taken", "replaced"]))
-    for row in new.filter(pl.col("broken").list.len() > 0).iter_rows(named=True):
-        lines.append(f"{does_not_add_up(row)}; kzresearch check names the cells")
+    wrong = new.filter(pl.col("broken").list.len() > 0).iter_rows(named=True)
+    lines += [f"{does_not_add_up(row)}; kzresearch check names the cells" for row in wrong]
     counts = found.group_by("outcome").len()
     numbers = dict(counts.iter_rows())
     counted = [f"{numbers[name]} {name}" for name in OUTCOMES if name in numbers]
