@@ -60,12 +60,18 @@ def _use(store: str | None) -> None:
     help="Take nothing; say how a file differs from the versions of the form that are known, and "
     "draft the version that it is of.",
 )
+@click.option(
+    "--form",
+    metavar="NAME",
+    help="With --explain: what to call the version that is drafted; default: the file's period.",
+)
 @_JSON
 @click.option("-q", "--quiet", is_flag=True, help="Say only what was refused.")
 def ingest(
     paths: tuple[Path, ...],
     store: str | None,
     explain: bool,
+    form: str | None,
     as_json: bool,
     quiet: bool,
     **how: Any,
@@ -89,7 +95,7 @@ def ingest(
     if not paths and not how["manifest"]:
         raise click.UsageError("name files or folders, or a manifest with --manifest")
     if explain:
-        _explain(paths, how["period"])
+        _explain(paths, how["period"], form)
         return
     try:
         found = _taken(paths, how, asks=sys.stdin.isatty() and not as_json, quiet=quiet)
@@ -124,8 +130,29 @@ def _taken(paths: tuple[Path, ...], how: dict[str, Any], *, asks: bool, quiet: b
         return ingesting.ingest(paths, progress=progress, **how)
 
 
-def _explain(paths: tuple[Path, ...], period: str | None) -> None:
-    raise NotImplementedError
+def _explain(paths: tuple[Path, ...], period: str | None, version: str | None) -> None:
+    """Say how files differ from the versions of the form, and draft the version of each that is of none."""
+    from kzresearch import ingesting
+    from kzresearch.form_1m.identity import Stated
+    from kzresearch.readers import Explained, Question, Readers, Refused
+    from kzresearch.run.verify import printable
+    from kzresearch.store import store as own
+
+    refused = False
+    with Readers(1, own().where) as readers:
+        for file in ingesting.offered(list(paths), Stated(period)):
+            said = None if isinstance(file.stated, Refused) else file.stated.period
+            name = version or said or "draft"
+            found = readers.one(Question(file.path, name))
+            if not isinstance(found, Explained):
+                click.echo(f"Error: {printable(found.reason)}", err=True)
+                refused = True
+                continue
+            click.echo(printable(found.text, lines=True))
+            if found.draft:
+                click.echo(f"\n{own().draft(name, found.draft)}")
+    if refused:
+        sys.exit(1)
 
 
 @click.command(short_help="List, check and remove what your own store holds.")

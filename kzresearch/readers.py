@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any, Self
 
@@ -61,6 +62,45 @@ class Refused:
     reason: str
 
 
+@dataclass(frozen=True)
+class Question:
+    """A file that is to be explained, and how the version that it is of would be called."""
+
+    path: Path
+    version: str
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Explained:
+    """How a file differs from the versions known, and a draft of its own where it is of none."""
+
+    text: str
+    draft: str | None
+
+
+Asked = Job | Question
+Answer = Read | Explained | Refused
+
+
+def explain(question: Question) -> Explained | Refused:
+    """Say in this process how a workbook differs from the nearest version of the form."""
+    from kzresearch.form_1m import versions
+
+    try:
+        found = versions.explain(question.path)
+        draft = None if found.matches else versions.draft(question.path, question.version)
+        return Explained(found.text, draft)
+    except KzresearchError as error:
+        return Refused(str(error))
+    except Exception as error:
+        return Refused(_fault(question.path.name, error))
+
+
 def read(job: Job) -> Read | Refused:
     """Read a workbook in this process."""
     workbook = Workbook(job.name, job.data)
@@ -73,7 +113,12 @@ def read(job: Job) -> Read | Refused:
     except KzresearchError as error:
         return Refused(str(error))
     except Exception as error:  # a fault of ours is told of one file, and does not stop the others
-        return Refused(f"{job.name}: a fault of kzresearch itself: {type(error).__name__}: {error}")
+        return Refused(_fault(job.name, error))
+
+
+def _fault(name: str, error: Exception) -> str:
+    said = f"{type(error).__name__}: {error}"
+    return f"{name}: a fault of kzresearch itself: {said}; please report it"
 
 
 def serve() -> None:
@@ -89,7 +134,7 @@ def serve() -> None:
         version.template()
     while (job := _receive(source)) is not None:
         _alarm(MAX_SECONDS + 10)  # ends this process where nobody watches it any more
-        answer = read(job)
+        answer = explain(job) if isinstance(job, Question) else read(job)
         _alarm(0)
         _send(answers, answer)
 
@@ -123,19 +168,19 @@ class _Reader:
         self._over = False
         self._lock = threading.Lock()  # of what is above: others watch and close
 
-    def read(self, job: Job) -> Read | Refused:
+    def read(self, job: Asked) -> Answer:
         used = self._process is not None
         found = self._read(job)
         if found is None and used and self._why != _slow():
             found = self._read(job)  # what the process had read before may be at fault
         return found or Refused(f"{job.name}: {self._why}; it is no report as it was published")
 
-    def _read(self, job: Job) -> Read | Refused | None:
+    def _read(self, job: Asked) -> Answer | None:
         """What the process answers; None where it is lost."""
         process = self._begun()
         if process is None:
             return Refused(f"{job.name}: not read, since the reading was stopped")
-        answer: Read | Refused | None = None
+        answer: Answer | None = None
         with contextlib.suppress(OSError, pickle.PickleError, EOFError):
             _send(process.stdin, job)  # type: ignore[arg-type]
             answer = _receive(process.stdout)  # type: ignore[arg-type]
@@ -250,7 +295,7 @@ class Readers:
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def one(self, job: Job | Refused) -> Read | Refused:
+    def one(self, job: Asked | Refused) -> Any:
         """What one job gives; waits for a process that is free."""
         if isinstance(job, Refused):
             return job

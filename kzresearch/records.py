@@ -251,6 +251,7 @@ def _files() -> dict[Path, list[Path]]:
 
 def _stamp() -> object:
     """What changes with a file of the environment: sizes and times, not contents."""
+    from kzresearch.form_1m import codebook
     from kzresearch.store import store
 
     files = [path for tree in _files().values() for path in tree]
@@ -259,7 +260,8 @@ def _stamp() -> object:
     places = [place for place in places if place.is_dir()]
     stats = [(str(path), path.stat()) for path in (*files, *places)]
     files_and_places = [(path, stat.st_mtime_ns, stat.st_size) for path, stat in stats]
-    return files_and_places, store().where, dict(store().tags())
+    versions = [id(one) for one in codebook.forms()]
+    return files_and_places, store().where, dict(store().tags()), versions
 
 
 def _versions() -> dict[str, str]:

@@ -226,18 +226,35 @@ class Store:
 
     def checksums(self) -> dict[str, str]:
         """What a run may read of the store: by its file, a checksum of what that holds."""
-        return {
-            f"{OWN}{_name(period)}": hashlib.sha256(
-                json.dumps([_content(one) for one in reports]).encode()
-            ).hexdigest()
+        files = {
+            _name(period): json.dumps([_content(one) for one in reports])
             for period in self.tags()
             if (reports := self.of(period))
+        }
+        if len(codebook.forms()) > 1:  # names are taken from these files
+            files |= dict(self.versions())
+        return {
+            f"{OWN}{name}": hashlib.sha256(text.encode()).hexdigest()
+            for name, text in files.items()
         }
 
     def versions(self) -> tuple[tuple[str, str], ...]:
         """The files of the user's versions of the form: name and text."""
         names = self.files.names("forms/") if self._is_there() else {}
         return tuple((name, self.files.read(name).decode()) for name in names)
+
+    def draft(self, version: str, text: str) -> str:
+        """Leave the draft of a version of the form for the user to complete; what is to be done, in words.
+
+        A file that is there is not touched: it may hold what somebody has completed.
+        """
+        name = f"forms/{version}.toml"
+        if self._is_there() and self._has(name):
+            return f"{self._address(name)} is there already and was not touched; complete that one"
+        self.files.write(name, text.encode())
+        return (
+            f"draft of a version of the form: {self._address(name)}; complete it, and ingest again"
+        )
 
     def file(self, name: str) -> bytes:
         """The content of a file that `checksums` names."""
