@@ -148,7 +148,7 @@ def _explain(paths: tuple[Path, ...], period: str | None, version: str | None) -
                 click.echo(f"Error: {printable(found.reason)}", err=True)
                 refused = True
                 continue
-            click.echo(printable(found.text, lines=True))
+            click.echo("\n".join(map(printable, found.text.splitlines())))
             if found.draft:
                 click.echo(f"\n{own().draft(name, found.draft)}")
     if refused:

@@ -240,8 +240,8 @@ class Store:
 
     def versions(self) -> tuple[tuple[str, str], ...]:
         """The files of the user's versions of the form: name and text."""
-        names = self.files.names("forms/") if self._is_there() else {}
-        return tuple((name, self.files.read(name).decode()) for name in names)
+        found = codebook.user_files(self.where)
+        return tuple((f"forms/{name}", text) for name, text in found.items())
 
     def draft(self, version: str, text: str) -> str:
         """Leave the draft of a version of the form for the user to complete; what is to be done, in words.

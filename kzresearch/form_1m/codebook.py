@@ -201,7 +201,7 @@ def _remote_state(where: str, _moment: float) -> tuple[object, ...]:
     return tuple(Storage(where).names("forms/").items())
 
 
-def _user_files(where: str) -> dict[str, str]:
+def user_files(where: str) -> dict[str, str]:
     """The text files of versions in the user's store."""
     if "://" in where:
         from kzresearch.storage import Storage
@@ -224,7 +224,7 @@ def _read_versions(where: str, _files: tuple[object, ...]) -> _Known:
     """No polars query is made, which would start threads: a process that has them may be forked."""
     known, left_out = {BUNDLED: _bundled()}, {}
     waiting: dict[str, VersionFile] = {}
-    texts = _user_files(where) if _files else {}
+    texts = user_files(where) if _files else {}
     for name, text in texts.items():
         try:
             file = VersionFile.read(name, text)
