@@ -104,7 +104,7 @@ def _station(versions: Versions) -> Readers:
     for name, text in versions:
         path = store / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
     return Readers(get_worker().state.nthreads, str(store)).__enter__()
 
 

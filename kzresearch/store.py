@@ -234,7 +234,7 @@ class Store:
         if len(codebook.forms()) > 1:  # names are taken from these files
             files |= dict(self.versions())
         return {
-            f"{OWN}{name}": hashlib.sha256(text.encode()).hexdigest()
+            f"{OWN}{name}": hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
             for name, text in files.items()
         }
 

@@ -861,7 +861,7 @@ def test_any_caption_comes_back_from_the_file(caption: str, forms: Path):
     sheets = {section: versions._of_form(form, section) for section in SMALL}
     text = "\n".join(versions._drafted("2024", versions._compared(SMALL_FORM, sheets, {})))
     save(forms, filled_in(text))
-    file = VersionFile.read("2024.toml", codebook._user_files(str(forms.parent))["2024.toml"])
+    file = VersionFile.read("2024.toml", codebook.user_files(str(forms.parent))["2024.toml"])
     resolved = file.resolve(SMALL_FORM)
     assert resolved.rows["caption"].equals(form.rows["caption"])
 
