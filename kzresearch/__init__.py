@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from kzresearch.form_1m.codebook import codebook, titles
     from kzresearch.form_1m.reader import read_form_1m
     from kzresearch.ingesting import ingest
+    from kzresearch.panels import monthly_registrations, panel
     from kzresearch.records import record
     from kzresearch.regions import load_regions
     from kzresearch.reports import PeriodReport, period_report
@@ -79,6 +80,8 @@ _HOMES = {
     "ingest": "ingesting",
     "Figure": "figures",
     "PeriodReport": "reports",
+    "monthly_registrations": "panels",
+    "panel": "panels",
     "period_report": "reports",
     "record": "records",
     "batch": "run.batch",
@@ -120,6 +123,8 @@ __all__ = [
     "load_sources",
     "load_torture_indices",
     "load_workbooks",
+    "monthly_registrations",
+    "panel",
     "period_report",
     "read_form_1m",
     "record",

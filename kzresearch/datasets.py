@@ -214,12 +214,12 @@ def check_article(article: str | int) -> None:
     _known("article", str(article), articles())
 
 
-def check_region(region: str) -> None:
+def check_region(region: Filter) -> None:
     """Refuse what is neither a region nor the country."""
     _known("region", region, [*region_codes(former=True), COUNTRY])
 
 
-def check_period(period: str) -> None:
+def check_period(period: Filter) -> None:
     """Refuse a period of which no figure is held."""
     _known("period", period, _periods())
 

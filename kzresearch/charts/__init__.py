@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kzresearch.charts.dispositions import cases
+    from kzresearch.charts.months import periods
     from kzresearch.charts.places import funnel, pairs, region_map
     from kzresearch.charts.quantities import bars, intervals
     from kzresearch.charts.times import freedom, lines, timeline
@@ -17,6 +18,7 @@ MIME = "application/vnd.vegalite.v5+json"
 """The newest Vega-Lite type that JupyterLab draws by itself."""
 _HOMES = {
     "cases": "dispositions",
+    "periods": "months",
     **dict.fromkeys(("funnel", "pairs", "region_map"), "places"),
     **dict.fromkeys(("bars", "intervals"), "quantities"),
     **dict.fromkeys(("freedom", "lines", "timeline"), "times"),
@@ -30,6 +32,7 @@ __all__ = [
     "intervals",
     "lines",
     "pairs",
+    "periods",
     "region_map",
     "timeline",
 ]
