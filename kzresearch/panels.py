@@ -377,7 +377,7 @@ def _changes_of_bounds(frame: pl.DataFrame, begin: pl.Expr) -> pl.DataFrame:
 
 def _days_of_change() -> pl.DataFrame:
     """The days from which regions have their bounds: region, day, begins (or lost a part), note."""
-    regions = load_regions()
+    regions = load_regions(former=True)
     begun = regions.filter(pl.col("valid_from").is_not_null())
     day = pl.col("valid_from").alias("day")
     begins = begun.select("region", day, begins=pl.lit(value=True))

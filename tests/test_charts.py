@@ -146,6 +146,55 @@ def test_intervals_without_an_estimate_are_a_sentence():
     assert none.data == "*Shares: nothing to draw, no figure is reported.*"
 
 
+def reports(many: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """So many months' figures: of the first nothing is known, and something changes in the second."""
+    months = [(2021 + n // 12, n % 12 + 1) for n in range(many)]
+    frame = pl.DataFrame(
+        {
+            "period": [f"{year}-{month:02d}" for year, month in months],
+            "months": [month for _, month in months],
+            "value": [None, *(float(n) for n in range(many - 1))],
+            "unit": "offences",
+            "note": [None, "mind it", *[None] * (many - 2)],
+            "clear": [True, False, *[True] * (many - 2)],
+            "series": 1,
+            "change": [None, 1, *[None] * (many - 2)],
+        }
+    )
+    return frame, frame.drop("months", "series", "change")
+
+
+def test_periods_are_points_and_bars_and_what_is_missing_a_cross():
+    chart = kz.charts.periods(*reports(14), "Torture", "Source: Form 1-M").to_dict()
+    above, below = chart["vconcat"]
+    svg = drawn(kz.charts.periods(*reports(14), "Torture", "Source: Form 1-M"))
+    assert svg.count(">×<") == 2
+    kinds = [[layer["mark"]["type"] for layer in part["layer"]] for part in (above, below)]
+    assert {"rule", "line", "point"} < set(kinds[0])
+    assert kinds[1][0] == "bar"
+    assert (
+        "January 2021: no figure; January–February 2021: 0 (something is to be minded)"
+        in (chart["description"])
+    )
+    assert "(change 1)" in chart["description"]
+    assert "2022-02: 12." in chart["description"]
+
+
+def test_a_gap_is_not_joined():
+    frame, monthly = reports(6)
+    gap = frame.with_columns(series=pl.Series([1, 2, 2, 3, 3, 3]))
+    chart = kz.charts.periods(gap, monthly, "Torture", "Source: Form 1-M").to_dict()
+    (line,) = [one for one in chart["vconcat"][0]["layer"] if one["mark"]["type"] == "line"]
+    assert line["encoding"]["detail"]["field"] == "series"
+    assert [row["value"] for row in chart["datasets"][line["data"]["name"]]] == [0, 1, 2, 3, 4]
+
+
+def test_periods_without_a_figure_are_a_sentence():
+    frame, monthly = (one.head(1) for one in reports(3))
+    found = kz.charts.periods(frame, monthly, "Torture", "Source: Form 1-M")
+    assert found.data == "*Torture: nothing to draw, no figure is at hand.*"
+
+
 def every_chart() -> dict[str, list]:
     """Charts of every kind, with and without what they may have, by the function that drew them."""
     charts, regions, peers = (
@@ -169,6 +218,7 @@ def every_chart() -> dict[str, list]:
         "intervals": [charts.intervals(one, "T", "share", "S") for one in (estimates(), several)],
         "lines": [peers.chart(name) for name in INDICES],
         "pairs": [charts.pairs(regions.counts, names, "T", "offences", "S")],
+        "periods": [charts.periods(*reports(many), "T", "S") for many in (3, 50)],
         "region_map": [charts.region_map(maps, "T", "rate", "S", of) for of in (None, outlines)],
         "timeline": [charts.timeline(registered.drawn(), "T", "S", registered.marked)],
     }
