@@ -86,10 +86,11 @@ class Series:
 
     def _minded(self, books: pl.DataFrame) -> str:
         notes = books["note"].drop_nulls()
-        if self.region != COUNTRY or notes.is_empty():
+        sums = notes.filter(notes.str.starts_with("the sum ")) if self.region == COUNTRY else []
+        if not len(sums):
             return "; ".join(notes.unique(maintain_order=True))
         return (
-            f"in {len(notes)} of {_plural(books.height, 'period')} the sum for the country lacks "
+            f"in {len(sums)} of {_plural(books.height, 'period')} the sum for the country lacks "
             "regions, which the table names; such sums are hollow, and not to be compared with others"
         )
 
@@ -102,7 +103,7 @@ class Series:
         return periods(self.cumulative_drawn(), self.monthly_drawn(), self.title, self.source_line)
 
     def cumulative_drawn(self) -> pl.DataFrame:
-        """The points: with `clear`, `series` (joined by a line) and `change` (its number in `changes`).
+        """The points: with `clear`, `series` (joined by a line) and `change` (its number in `explained`).
 
         A month of which no region's report is at hand has a row too.
         """
@@ -136,31 +137,32 @@ class Series:
             *("period", "value", "unit", "note"), clear=pl.col("note") == panels.NET
         )
 
-    def changes(self) -> Markdown | None:
-        """What changed between reports, by the numbers in the chart."""
+    def explained(self) -> Markdown | None:
+        """What changed between reports, and why months do not add up to years."""
         if not self.several:
             return None
+        return captions.markdown("\n\n".join(filter(None, [self._changes(), self._years()])))
+
+    def _changes(self) -> str:
+        """What changed between reports, by the numbers in the chart."""
         lines = [
             f"- **{place}**, {captions.months(line['period'])}: {_what_changed(line)}."
             for place, line in enumerate(self._changed(), 1)
         ]
         intro = "What changed between reports, so that figures on either side are not alike:\n\n"
         none = "*The form, its title of the article and the region's bounds are the same in all of these reports.*"
-        return captions.markdown(intro + "\n".join(lines) if lines else none)
+        return intro + "\n".join(lines) if lines else none
 
     def _changed(self) -> Iterator[dict[str, Any]]:
         any_of = pl.any_horizontal(pl.col(CHANGES).is_not_null())
         yield from self.cumulative.filter(any_of).iter_rows(named=True)
 
-    def years(self) -> Markdown | None:
+    def _years(self) -> str:
         """Beside the figure of each whole year what its twelve months add up to, and why they differ."""
         whole = self.cumulative.filter(pl.col("months") == 12, pl.col("value").is_not_null())
-        if not self.several or whole.is_empty():
-            return None
         lines = [self._year(line) for line in whole.iter_rows(named=True)]
-        return captions.markdown(
-            "Whole years, and why single months do not add up to them:\n\n" + "\n".join(lines)
-        )
+        intro = "Whole years, and why single months do not add up to them:\n\n"
+        return intro + "\n".join(lines) if lines else ""
 
     def _year(self, december: dict[str, Any]) -> str:
         year, value = december["period"][:4], december["value"]

@@ -53,11 +53,15 @@ def periods(
         f"Square: a whole year. Hollow: something is to be minded. {ABSENT}: no figure. Dashed, with a "
         "number: something changed, named below."
     )
+    alone = monthly.select("period", in_month="value")
     parts = [_above(above, span, unit), *([_below(below, span, unit)] if below.height else [])]
     return Panels(vconcat=parts, spacing=14).properties(
         title=heading(title, f"{source}. {reading}"),
         description=_told(above, below, title, unit),
-        usermeta=rows(cumulative, "period", "months", "value", "unit", "clear", "note"),
+        usermeta=rows(
+            cumulative.join(alone, on="period", how="left", maintain_order="left"),
+            *("period", "months", "value", "in_month", "unit", "clear", "note"),
+        ),
         autosize=alt.AutoSizeParams(type="pad"),
     )
 
