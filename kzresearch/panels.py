@@ -46,11 +46,12 @@ def panel(
     Returns, by region and period: period (YYYY-MM), months (from January to this one: a figure of a
     part of a year is never to be set beside one of a whole year, nor one report subtracted from
     another), region, value (null where the report is missing or has no such figure, never 0), unit,
-    workbook, cell, source and form_version. What changed since the region's report before, null
-    where nothing did: form_change (the version of the form), law_change (the form's title of the
-    article, or whether the form has it; a change of the law itself is not stated) and bounds_change
-    (the region's bounds, within the period or before it). note says why a value is null, what a sum
-    lacks, and what else must be minded. With the country comes `cells`, as in `load_form_1m`.
+    workbook, cell, source and form_version. What changed since the region's report before, among those
+    returned, is in form_change (the version of the form), law_change (the form's title of the article,
+    or whether the form has it; whether the law changed is not stated) and bounds_change (the region's
+    bounds, within the period or before it), null where nothing did. note says why a value is null,
+    what a sum lacks, and what else must be minded. With the country comes `cells`, as in
+    `load_form_1m`.
 
     Where a workbook and a publication report the same, the workbook's figure stands, and the note has
     the other. Raises `UnknownValueError` for a value that the data does not have. Warns
@@ -306,7 +307,7 @@ def _retitled() -> pl.Expr:
     """How the form's title of the row differs from that in the region's report before."""
     now, before = pl.col("title"), _before("title")
     return (
-        pl.when(now.is_null() | (now == before))
+        pl.when(now.is_null() | before.is_null() | (now == before))
         .then(None)
         .when(before == "")
         .then(pl.lit("new in the form"))

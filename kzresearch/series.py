@@ -86,7 +86,7 @@ class Series:
 
     def _minded(self, books: pl.DataFrame) -> str:
         notes = books["note"].drop_nulls()
-        sums = notes.filter(notes.str.starts_with("the sum ")) if self.region == COUNTRY else []
+        sums = notes.filter(notes.str.starts_with("the sum ") & (self.region == COUNTRY))
         if not len(sums):
             return "; ".join(notes.unique(maintain_order=True))
         return (

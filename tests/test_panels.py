@@ -250,3 +250,95 @@ def test_what_would_need_a_difference_of_reports_is_refused(measure):
         "difference is not a month's figure; ask for registered_committed_in_month or "
         "registered_in_month"
     )
+
+
+VERSION = """
+form = "2024"
+base = "2022"
+complete = true
+from = "2024-01"
+
+[removed_rows]
+R1 = [64]
+
+[[row]]
+caption = "Жестокое обращение, пытки (ст.146)"
+at = { R1 = 64 }
+was = "Пытки (ст.146)"
+row = "article:146"
+title_ru = "Жестокое обращение, пытки"
+name = "Article 146. Cruel treatment, torture"
+
+[[row]]
+caption = "Склонение к пыткам (ст.146-1)"
+at = { R1 = 65 }
+row = "article:146-1"
+kind = "article"
+chapter = "3"
+article = "146-1"
+title_ru = "Склонение к пыткам"
+name = "Article 146-1. Inducement to torture"
+
+[removed_columns]
+R1-1 = [4]
+"""
+
+
+@pytest.fixture
+def changed(empty, tmp_path):
+    """Almaty's reports of two versions of the form: by 2024 torture has another title in R1, there
+
+    is one article more, and a column is gone.
+    """
+    (tmp_path / "forms").mkdir()
+    (tmp_path / "forms" / "2024.toml").write_text(VERSION, encoding="utf-8")
+    gone = ("R1-1", "article:146", "registered_in_month")
+    for period, version, registered in (("2023-12", "2022", 9), ("2024-02", "2024", 3)):
+        figures = torture(registered, 1)
+        if version == "2024":
+            del figures[gone]
+            figures["R1", "article:146-1", "registered"] = 2
+        empty.put(period, [taken(period, ALMATY, figures, version)])
+    empty.put("2024-02", [taken("2024-02", ABAI, torture(1, 1))])
+
+
+@pytest.mark.usefixtures("changed")
+def test_another_version_and_another_title_are_marked():
+    frame = kz.panel(region=ALMATY, period=["2022-12", "2023-12", "2024-02"])
+    assert frame["value"].to_list() == [24, 9, 3]
+    assert frame["form_version"].to_list() == ["2022", "2022", "2024"]
+    assert frame["form_change"].to_list() == [
+        None,
+        None,
+        "version 2024 of the form in place of 2022",
+    ]
+    title = "the form's title changed from «Пытки» to «Жестокое обращение, пытки»"
+    assert frame["law_change"].to_list() == [None, None, title]
+
+
+@pytest.mark.usefixtures("changed")
+def test_article_that_is_new_in_the_form_is_null_before_it():
+    frame = kz.panel("146-1", region=ALMATY, period=["2023-12", "2024-02"])
+    assert frame["value"].to_list() == [None, 2]
+    assert frame["law_change"].to_list() == [None, "new in the form"]
+    assert frame["note"].to_list() == ["version 2022 of the form has no such figure", None]
+    assert frame["workbook"][0] == sha("2023-12", ALMATY)
+    assert frame["cell"].to_list() == [None, "R1!F71"]
+
+
+@pytest.mark.usefixtures("changed")
+def test_column_that_a_version_lacks_is_null_and_no_report_is_subtracted():
+    frame = kz.monthly_registrations(region=ALMATY, period=["2023-12", "2024-02"])
+    assert frame["value"].to_list() == [1, None]
+    assert frame["note"][1] == "version 2024 of the form has no such figure"
+
+
+@pytest.mark.usefixtures("changed")
+@pytest.mark.filterwarnings("ignore::kzresearch.errors.IncompleteSumWarning")
+def test_sum_of_reports_of_several_versions():
+    row = kz.panel(region="KZ", period="2024-02").row(0, named=True)
+    assert (row["value"], row["form_version"]) == (4, "2022, 2024")
+    row = kz.panel("146-1", region="KZ", period="2024-02").row(0, named=True)
+    assert row["value"] is None
+    expected = "no sum: versions 2022, 2024 of the form do not all have this figure; the sum of"
+    assert row["note"].startswith(expected)
