@@ -95,7 +95,7 @@ def monthly_registrations(
     Source: Form 1-M, section R1-1.
 
     >>> monthly_registrations(region="KZ-75").select("month", "value").rows()
-    [(datetime.date(2022, 12, 1), 0.0)]
+    [(datetime.date(2022, 12, 1), 8.0)]
     """
     columns = codebook.held("columns", [MONTHS_OWN])
     if measure not in (own := [name for name in columns if name.endswith("_in_month")]):
