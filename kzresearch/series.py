@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -75,12 +75,15 @@ class Series:
                 "`kzresearch ingest`, and run this again.*"
             )
         first, last = captions.months(periods[0]), captions.months(periods[-1])
-        absent = self.monthly.filter(pl.col("value").is_null())["period"].to_list()
+        null = self.monthly.filter(pl.col("value").is_null())
+        missing = pl.col("note").str.contains(panels.NO_REPORT)
+        gone, silent = (null.filter(one)["period"].to_list() for one in (missing, ~missing))
         said = (
             f"**{captions.article_name(self.article)}**, {region_name(self.region)}: workbooks of "
             f"{_plural(len(periods), 'period')}, from {first} to {last}"
         )
-        said += f"; without a figure of {_listed(absent)}." if absent else ", none missing between."
+        said += f"; no report of {_listed(gone)}" if gone else ", none missing between"
+        said += f"; no figure of the month alone in {_listed(silent)}." if silent else "."
         minded = self._minded(books)
         return captions.markdown(said + (f"\n\n**Mind:** {minded}." if minded else ""))
 
@@ -176,7 +179,8 @@ class Series:
         months = self.monthly.filter(pl.col("period").str.starts_with(year))
         there = months["value"].count()
         if there < 12:
-            return f"{said}. Its months are not added: only {there} of them {'has' if there == 1 else 'have'} a figure."
+            only = f"only {there} of them" if there else "none of them"
+            return f"{said}. Its months are not added: {only} {'has' if there < 2 else 'have'} a figure."
         if {_to_mind(note) for note in months["note"]} != {december["note"] or ""}:
             return f"{said}. Its months are not added: not all of their reports cover the same (see the table)."
         together = float(months["value"].sum())
@@ -233,17 +237,19 @@ class Series:
         """Every figure by the name it is recorded by: `registered_to_2023_06`, `registered_in_month_2023_06`."""
         if not self.several:
             return {}
-        name = captions.article_name(self.article)
         return {
-            f"{kind}_{period.replace('-', '_')}": replace(
-                one, note="; ".join(filter(None, [f"{name}, {when(period)}", one.note]))
-            )
+            f"{kind}_{period.replace('-', '_')}": replace(one, note=self._noted(when, period, one))
             for kind, frame, when in (
                 ("registered_to", self.cumulative, captions.months),
                 ("registered_in_month", self.monthly, _month),
             )
             for period, one in _by_period(frame).items()
         }
+
+    def _noted(self, when: Callable[[str], str], period: str, one: Figure) -> str:
+        """What a recorded figure is, by the form's title then, and what must be minded."""
+        name = captions.article_name(self.article, period)
+        return "; ".join(filter(None, [f"{name}, {when(period)}", one.note]))
 
 
 def over_periods(article: str | int = "146", region: str = COUNTRY) -> Series:

@@ -9,6 +9,7 @@ import pytest
 import kzresearch as kz
 from kzresearch.errors import IncompleteSumWarning, UnknownValueError
 from kzresearch.panels import NET, NO_REPORT
+from kzresearch.series import over_periods
 from kzresearch.store import Store
 from tests.stored import sha, taken, torture
 
@@ -342,3 +343,21 @@ def test_sum_of_reports_of_several_versions():
     assert row["value"] is None
     expected = "no sum: versions 2022, 2024 of the form do not all have this figure; the sum of"
     assert row["note"].startswith(expected)
+
+
+@pytest.mark.usefixtures("changed")
+def test_series_tells_a_missing_report_from_a_form_without_the_month():
+    almaty = over_periods(region=ALMATY)
+    assert almaty.summary().data.endswith(
+        "no report of January 2023 to November 2023, January 2024; no figure of the month alone in "
+        "February 2024."
+    )
+    assert (
+        "- **1**, January–February 2024: version 2024 of the form in place of 2022; the form's title "
+        "changed from «Пытки» to «Жестокое обращение, пытки»."
+    ) in almaty.explained().data
+    assert "**2023**: 9 registered" in almaty.explained().data
+    noted = {name: one.note for name, one in almaty.figures().items()}
+    assert noted["registered_to_2023_12"] == "Article 146. Torture, January–December 2023"
+    title = "Article 146. Cruel treatment, torture, January–February 2024"
+    assert noted["registered_to_2024_02"] == title

@@ -24,6 +24,7 @@ from kzresearch.charts.theme import (
 from kzresearch.figures import number
 
 TALL, LOW, MARGIN = 170, 120, 60  # pixels: the upper chart, the lower, the axis of figures
+YEAR = 35  # pixels: what a year needs below an axis
 FEW, MANY = 20, 40  # periods that can each have a number; months that can each have a letter
 ABSENT = "×"
 _INITIALS = "JFMAMJJASOND"
@@ -153,9 +154,11 @@ def _months(name: str, span: tuple[float, float]) -> alt.X:
     }
     if count <= MANY:
         initial = f"substring('{_INITIALS}', {_MONTH}, {_MONTH} + 1)"
+        room = (math.ceil(first) - first) / (last - first) * (WIDTH - MARGIN) > YEAR
+        dated = f"{_MONTH} == 0 || datum.index == 0" if room else f"{_MONTH} == 0"
         axis = alt.Axis(
             values=[first + (place + 0.5) / 12 for place in range(count)],
-            labelExpr=f"{_MONTH} == 0 || datum.index == 0 ? [{initial}, {_YEAR}] : {initial}",
+            labelExpr=f"{dated} ? [{initial}, {_YEAR}] : {initial}",
             ticks=False,
             labelPadding=5,
             **look,

@@ -157,8 +157,8 @@ def test_missing_report_is_recorded_as_null(several):
 def test_page_says_what_is_missing_and_why_months_do_not_add_up(several):
     page = several[1]
     for words in (
-        "workbooks of 14 periods, from January–December 2022 to January–February 2024; without a "
-        "figure of January 2024, March 2024.",
+        "workbooks of 14 periods, from January–December 2022 to January–February 2024; no report "
+        "of January 2024, March 2024.",
         "<strong>2022</strong>: 24 registered, net at the end of the year (181 gross, with 157 "
         "terminated on rehabilitating grounds). Its months are not added: only 1 of them has a figure.",
         "<strong>2023</strong>: 9 registered, net at the end of the year (33 gross, with 24",
