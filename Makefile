@@ -1,6 +1,6 @@
 # Sets up .venv in this folder from the lock file, and uses nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help report test bench verify lab data check lock picture
+.PHONY: help report test bench fuzz verify lab data check lock picture
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,6 +26,10 @@ test: $(READY) ## run the tests
 
 bench: $(READY) ## measure speed and memory, as ratios within one run
 	@$(BIN)/python -m tests.bench
+
+SECONDS ?= 120
+fuzz: $(READY) ## read workbooks broken at random, for SECONDS (120), by a SEED or a new one
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 verify: $(READY) ## prove that the report's outputs do not depend on hash seed, time zone, locale, threads or engine
 	@$(BIN)/python -m tests.settings

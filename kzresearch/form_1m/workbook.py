@@ -1,68 +1,43 @@
 """A Form 1-M workbook as bytes → its identity, sheet list, header cells and body of figures.
 
-Nothing here knows what a row or a column means; `layout` does. Limits guard against damaged and
-hostile files. Of the file's properties only the title and the description are read: never a name
-of a person.
+Nothing here knows what a row or a column means; `layout` does. `archive` and `sheet` guard against
+damaged and hostile files; here the parts must be those that every program finds by the workbook's
+own lists. Of the file's properties only the title and the description are read: never a name of a
+person.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import logging
-import re
-import zipfile
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
 from kzresearch.errors import WorkbookError
+from kzresearch.form_1m.archive import ArchiveError, members, unpack
+from kzresearch.form_1m.sheet import MAIN, Sheet, SheetError, parse, parse_table, text_of
+from kzresearch.form_1m.sheet import column_of as column_index
+from kzresearch.form_1m.sheet import letters_of as column_letters
+from kzresearch.form_1m.sheet import normalised as normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import zipfile
+    from xml.etree import ElementTree
 
-    import fastexcel
     import polars as pl
 
-    Entry = tuple[tuple[int, int], str | float]
+__all__ = ["Head", "Workbook", "column_index", "column_letters", "normalise"]
 
-MAX_FILE_BYTES = 64 * 2**20
-MAX_MEMBERS = 2_000
-MAX_PART_BYTES = 128 * 2**20
-MAX_COLUMNS = 256
-MAX_TOTAL_BYTES = 512 * 2**20
+MAX_FILE_BYTES = 32 * 2**20
+MAX_SHEETS = 256
+MAX_TEXT = 1_000  # characters of a property or a folder's name; a sheet's name has 31 at most
 
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_MERGE = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]{1,3})([0-9]+):([A-Z]{1,3})([0-9]+)"')
-_FORMULA = re.compile(rb"<f[\s>/]")
-_PREFIXED_FORMULA = re.compile(rb"<\w+:f[\s>/]")
-
-
-def normalise(text: str) -> str:
-    """Blanks of every kind collapsed to one, none at the ends: how captions are compared."""
-    return " ".join(text.split())
-
-
-@cache
-def column_letters(index: int) -> str:
-    """Excel letters of the 0-based column `index`: 0 → A, 26 → AA."""
-    letters = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
-
-
-@cache
-def column_index(letters: str) -> int:
-    """0-based index of a column's Excel letters: A → 0, AA → 26."""
-    index = 0
-    for letter in letters:
-        index = index * 26 + ord(letter) - 64
-    return index - 1
+_STRINGS, _STYLES = "xl/sharedStrings.xml", "xl/styles.xml"
+_RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "{http://schemas.openxmlformats.org/package/2006/"
+_RELATION, _OVERRIDE = _PACKAGE + "relationships}Relationship", _PACKAGE + "content-types}Override"
 
 
 @dataclass(frozen=True)
@@ -92,24 +67,27 @@ class Workbook:
 
     name: str
     data: bytes = field(repr=False)
+    _latest: dict[str, Sheet] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: str | Path) -> Workbook:
         """Read a file; WorkbookError if it is missing, too large or no .xlsx workbook."""
         path = Path(path)
+        name = "".join(letter if letter.isprintable() else "�" for letter in path.name)
         try:
             if path.is_dir():
-                raise WorkbookError(f"{path.name}: a folder; give the path of one .xlsx file")
-            if not path.is_file():
-                raise WorkbookError(f"{path.name}: no such file; give the path of one .xlsx file")
-            if path.stat().st_size > MAX_FILE_BYTES:
-                limit = MAX_FILE_BYTES // 2**20
-                raise WorkbookError(f"{path.name}: larger than {limit} MiB, so no Form 1-M report")
-            data = path.read_bytes()
+                raise WorkbookError(f"{name}: a folder; give the path of one .xlsx file")
+            if not path.is_file():  # nor a device or a pipe, which may never end
+                raise WorkbookError(f"{name}: no such file; give the path of one .xlsx file")
+            with path.open("rb") as file:
+                data = file.read(MAX_FILE_BYTES + 1)
         except OSError as error:
-            raise WorkbookError(f"{path.name}: cannot be read ({error.strerror})") from None
-        workbook = cls(path.name, data)
-        _ = workbook._parts
+            raise WorkbookError(f"{name}: cannot be read ({error.strerror})") from None
+        if len(data) > MAX_FILE_BYTES:
+            limit = MAX_FILE_BYTES // 2**20
+            raise WorkbookError(f"{name}: larger than {limit} MiB, so no Form 1-M report")
+        workbook = cls(name, data)
+        _ = workbook._members
         return workbook
 
     @cached_property
@@ -122,101 +100,188 @@ class Workbook:
         return WorkbookError(f"{self.name}: {where}: {what}" if where else f"{self.name}: {what}")
 
     @cached_property
-    def _parts(self) -> zipfile.ZipFile:
+    def _members(self) -> dict[str, zipfile.ZipInfo]:
         if self.data.startswith(_OLE_MAGIC):
             raise self.error("", "an old .xls or an encrypted workbook; save it as plain .xlsx")
         try:
-            archive = zipfile.ZipFile(io.BytesIO(self.data))
-        except (zipfile.BadZipFile, ValueError, OSError):
-            raise self.error("", "not an Excel workbook (.xlsx)") from None
-        infos = archive.infolist()
-        if len(infos) > MAX_MEMBERS or sum(i.file_size for i in infos) > MAX_TOTAL_BYTES:
-            raise self.error("", "unpacks to more than a Form 1-M report holds; not read")
-        if "xl/workbook.xml" not in archive.namelist():
+            found = members(self.data)
+        except ArchiveError as error:
+            raise self.error("", str(error)) from None
+        if "xl/workbook.xml" not in found:
             raise self.error("", "not an Excel workbook (.xlsx): it holds no xl/workbook.xml")
-        return archive
+        return found
 
     def _part(self, name: str) -> bytes:
-        if name not in self._parts.namelist():
+        if name not in self._members:
             raise self.error(name, "this part of the workbook is missing; the file is damaged")
-        info = self._parts.getinfo(name)
-        if info.file_size > MAX_PART_BYTES:
-            raise self.error(name, "unpacks to more than a Form 1-M report holds; not read")
         try:
-            return self._parts.read(info)
-        except Exception:  # zipfile and its decompressors raise errors without a common base
-            raise self.error(name, "this part cannot be unpacked; the file is damaged") from None
+            return unpack(self.data, self._members[name])
+        except ArchiveError as error:
+            raise self.error(name, str(error)) from None
 
     def _xml(self, name: str) -> ElementTree.Element:
-        data = self._part(name)
-        if b"<!DOCTYPE" in data:
-            raise self.error(
-                name, "holds a document type declaration, which no report does; not read"
-            )
         try:
-            return ElementTree.fromstring(data)
-        except ElementTree.ParseError:
-            raise self.error(name, "is not well-formed XML; the file is damaged") from None
+            return parse(self._part(name))
+        except SheetError as error:
+            raise self.error(name, str(error)) from None
 
     def property(self, name: str) -> str:
         """The file's `title` or `description`, normalised; '' where it has none."""
         if name not in ("title", "description"):
             raise ValueError(name)
-        if "docProps/core.xml" not in self._parts.namelist():
-            return ""
-        text = self._xml("docProps/core.xml").findtext("{http://purl.org/dc/elements/1.1/}" + name)
-        return normalise(text or "")
+        return self._properties[name]
+
+    @cached_property
+    def _properties(self) -> dict[str, str]:
+        part = "docProps/core.xml"
+        if part not in self._members:
+            return {"title": "", "description": ""}
+        root = self._xml(part)
+        return {name: self._property(root, name) for name in ("title", "description")}
+
+    def _property(self, root: ElementTree.Element, name: str) -> str:
+        found = list(root.iter("{http://purl.org/dc/elements/1.1/}" + name))
+        text = normalise((found[0].text or "") if found else "")
+        if len(found) > 1 or (found and len(found[0])) or len(text) > MAX_TEXT:
+            raise self.error("docProps/core.xml", f"holds no one {name}; the file is damaged")
+        return text
+
+    def _table(self, part: str, name: str) -> ElementTree.Element:
+        try:
+            return parse_table(self._part(part), name)
+        except SheetError as error:
+            raise self.error(part, str(error)) from None
+
+    @cached_property
+    def _list(self) -> ElementTree.Element:
+        return self._table("xl/workbook.xml", "workbook")
 
     @cached_property
     def saved_under(self) -> str:
         """The folder the file says it was saved in (x15ac:absPath); '' where it says nothing."""
-        match = re.search(rb"<[\w:]*absPath\s[^>]*?url=\"([^\"]*)\"", self._part("xl/workbook.xml"))
-        return match[1].decode("utf-8", "replace") if match else ""
+        found = [e.get("url", "") for e in self._list.iter() if e.tag.endswith("}absPath")]
+        if len(found) > 1 or len("".join(found)) > MAX_TEXT:
+            raise self.error("xl/workbook.xml", "names several folders; the file is damaged")
+        return found[0] if found else ""
+
+    def _relations(self, name: str, folder: str) -> dict[str, tuple[str, str]]:
+        """A relation's id → its kind and the part it leads to, '' where that is not in the file."""
+        found: dict[str, tuple[str, str]] = {}
+        for element in self._xml(name):
+            if element.tag != _RELATION or len(element):
+                raise self.error(name, "holds more than relations; the file is damaged")
+            kind, target = element.get("Type", ""), element.get("Target", "")
+            kind = kind.removeprefix(_RELATIONS + "/")
+            if element.get("TargetMode", "Internal") != "Internal":
+                target = ""
+            elif not target.startswith("/"):
+                target = folder + target
+            key = element.get("Id", "")
+            if key in found:
+                raise self.error(name, "two relations have one name; the file is damaged")
+            found[key] = kind, target.lstrip("/")
+        return found
 
     @cached_property
     def sheets(self) -> dict[str, str]:
         """Sheet name → its part in the archive, in the workbook's order."""
-        relations = {
-            element.get("Id"): element.get("Target", "")
-            for element in self._xml("xl/_rels/workbook.xml.rels")
-        }
+        relations = self._relations("xl/_rels/workbook.xml.rels", "xl/")
+        self._check_places(relations)
+        listed = self._list.findall(f"{MAIN}sheets/{MAIN}sheet")
+        if len(listed) > MAX_SHEETS:
+            raise self.error("sheets", "more of them than a Form 1-M report has; not read")
+        if len(listed) != sum(e.tag.endswith("}sheet") for e in self._list.iter()):
+            raise self.error("sheets", "listed more than once; the file is damaged")
         sheets: dict[str, str] = {}
-        for sheet in self._xml("xl/workbook.xml").iterfind("{*}sheets/{*}sheet"):
-            key = next((v for k, v in sheet.attrib.items() if k.endswith("}id")), None)
-            target = relations.get(key, "")
-            part = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+        for sheet in listed:
+            key = sheet.get(f"{{{_RELATIONS}}}id", "")
+            kind, part = relations.get(key, ("", ""))
             name = normalise(sheet.get("name", ""))
+            if len(name) > MAX_TEXT:
+                raise self.error("sheets", "a name longer than a sheet can have")
             if name in sheets:
                 raise self.error("sheets", f"two sheets are named '{name}'; leave one")
+            if kind != "worksheet" or part in sheets.values():
+                raise self.error(
+                    "sheets", f"'{name}' has no table of its own in the file; it is damaged"
+                )
             sheets[name] = part
+        self._check_types(list(sheets.values()))
         return sheets
+
+    def _check_places(self, relations: dict[str, tuple[str, str]]) -> None:
+        """The parts that are read by their usual names are those which the relations lead to."""
+        package = self._relations("_rels/.rels", "")
+        for part, ending, found in (
+            ("xl/workbook.xml", "officeDocument", package),
+            ("docProps/core.xml", "/core-properties", package),
+            (_STRINGS, "sharedStrings", relations),
+            (_STYLES, "styles", relations),
+        ):
+            led_to = [target for kind, target in found.values() if kind.endswith(ending)]
+            if led_to != [part] * (part in self._members):
+                raise self.error(part, "the workbook does not lead to this part; it is damaged")
+
+    def _check_types(self, sheets: list[str]) -> None:
+        """The list of the parts' types, by which some programs find them, names the same ones."""
+        listed = [
+            (element.get("PartName", "").removeprefix("/"), element.get("ContentType", ""))
+            for element in self._xml("[Content_Types].xml")
+            if element.tag == _OVERRIDE
+        ]
+
+        def of_type(ending: str) -> list[str]:
+            return [part for part, kind in listed if kind.endswith(ending)]
+
+        texts = [_STRINGS] if _STRINGS in self._members else []
+        if (
+            of_type(".main+xml") != ["xl/workbook.xml"]
+            or of_type(".sharedStrings+xml") != texts
+            or not set(sheets) <= set(of_type(".worksheet+xml"))
+            or len(dict(listed)) < len(listed)
+        ):
+            raise self.error("[Content_Types].xml", "lists other parts; the file is damaged")
+
+    @cached_property
+    def _shared(self) -> bytes:
+        """Digest of the workbook's texts and number formats."""
+        styles = self._part(_STYLES) if _STYLES in self._members else b""
+        return hashlib.sha256(self._strings_digest + hashlib.sha256(styles).digest()).digest()
 
     @cached_property
     def _strings_digest(self) -> bytes:
-        name = "xl/sharedStrings.xml"
-        data = self._part(name) if name in self._parts.namelist() else b""
+        data = self._part(_STRINGS) if _STRINGS in self._members else b""
         return hashlib.sha256(data).digest()
 
     @cached_property
     def _strings(self) -> list[str]:
-        if "xl/sharedStrings.xml" not in self._parts.namelist():
+        if _STRINGS not in self._members:
             return []
-        items = self._xml("xl/sharedStrings.xml").iterfind("{*}si")
-        return [normalise(_text(item)) for item in items]
+        return [text_of(item) for item in self._table(_STRINGS, "sst").iterfind(MAIN + "si")]
+
+    @cached_property
+    def _styles(self) -> tuple[bytes, int]:
+        if _STYLES not in self._members:
+            return b"", 1
+        formats = self._table(_STYLES, "styleSheet").findall(f"{MAIN}cellXfs/{MAIN}xf")
+        return self._part(_STYLES), len(formats)
+
+    def _sheet(self, sheet: str) -> Sheet:
+        """The sheet read latest is kept: its head, body and errors come from one unpacking."""
+        if sheet not in self._latest:
+            found = Sheet(
+                self._part(self.sheets[sheet]),
+                lambda: self._strings,
+                lambda: self._styles,
+                self._shared,
+            )
+            self._latest.clear()
+            self._latest[sheet] = found
+        return self._latest[sheet]
 
     def sheet_xml(self, sheet: str) -> bytes:
-        """The XML of a sheet, which holds no formula and no document type."""
-        data = self._part(self.sheets[sheet])
-        if b"<!DOCTYPE" in data[:65_536]:
-            raise self.error(sheet, "holds a document type declaration, as no report does")
-        plain = b"<worksheet" in data[:2048]
-        formula = (_FORMULA if plain else _PREFIXED_FORMULA).search(data)
-        if formula:
-            before = data[max(formula.start() - 2_000, 0) : formula.start()]
-            cells = re.findall(rb'\sr="([A-Z]{1,3}[0-9]+)"', before)
-            where = f"{sheet}!{cells[-1].decode()}" if cells else sheet
-            raise self.error(where, "a formula, where the form holds plain figures only")
-        return data
+        """The XML of a sheet."""
+        return self._sheet(sheet).xml
 
     def head_digest(self, xml: bytes, rows: int) -> bytes | None:
         """Equal for sheets whose first `rows` rows, merges and texts are equal byte for byte."""
@@ -231,63 +296,16 @@ class Workbook:
 
     def head(self, sheet: str, xml: bytes, rows: int) -> Head:
         """The first `rows` rows of a sheet, with the merges that begin there."""
+        found = self._sheet(sheet)
+        assert found.xml is xml
         try:
-            cells = dict(self._first_cells(xml, rows))
-        except (ElementTree.ParseError, ValueError, IndexError):
-            raise self.error(sheet, "is not a well-formed sheet; the file is damaged") from None
-        merged = {}
-        for left, top, right, bottom in _MERGE.findall(xml, max(xml.rfind(b"</sheetData>"), 0)):
-            first = int(top), column_index(left.decode())
-            last = min(int(bottom), rows), min(column_index(right.decode()), MAX_COLUMNS)
-            for row in range(first[0], last[0] + 1):
-                for column in range(first[1], last[1] + 1):
-                    merged[row, column] = first
-        return Head(cells, merged)
+            cells = {at: cell.value for at, cell in found.cells.items() if at[0] <= rows}
+            return Head(cells, found.merged(rows))
+        except SheetError as error:
+            raise self._at(sheet, error) from None
 
-    def _first_cells(self, data: bytes, rows: int) -> Iterator[Entry]:
-        parser: Any = ElementTree.XMLPullParser(events=("end",))
-        number = 0
-        for start in range(0, len(data), 4_096):
-            parser.feed(data[start : start + 4_096])
-            for _, element in parser.read_events():
-                if element.tag.endswith("}row"):
-                    number = int(element.get("r") or number + 1)
-                    if number > rows:
-                        return
-                    yield from self._row_cells(element, number)
-
-    def _row_cells(self, row: ElementTree.Element, number: int) -> Iterator[Entry]:
-        column = -1
-        for cell in row:
-            reference = cell.get("r")
-            column = column_index(reference.rstrip("0123456789")) if reference else column + 1
-            if not len(cell):
-                continue
-            kind = cell.get("t")
-            value = next((child.text for child in cell if child.tag.endswith("}v")), None)
-            if kind == "inlineStr":
-                text = normalise(_text(cell))
-            elif kind == "s":
-                text = self._strings[int(value or "")]
-            elif kind == "b":
-                text = "FALSE" if value == "0" else "TRUE"
-            else:
-                text = normalise(value or "")
-            if text and kind in (None, "n"):
-                yield (number, column), float(text)
-            elif text:
-                yield (number, column), text
-
-    @cached_property
-    def _reader(self) -> fastexcel.ExcelReader:
-        import fastexcel
-
-        # It says aloud where it cannot tell the type of an empty column.
-        logging.getLogger("fastexcel").setLevel(logging.ERROR)
-        try:
-            return fastexcel.read_excel(self.data)
-        except fastexcel.FastExcelError:
-            raise self.error("", "cannot be decoded as an Excel workbook") from None
+    def _at(self, sheet: str, error: SheetError) -> WorkbookError:
+        return self.error(f"{sheet}!{error.cell}" if error.cell else sheet, str(error))
 
     def body(self, sheet: str, skip_rows: int, labels: int) -> pl.DataFrame | None:
         """Rows below the first `skip_rows`; the sheet's first `labels` columns are read as text.
@@ -296,13 +314,16 @@ class Workbook:
         column holds cells of different kinds (numbers and texts, truth values or dates), or where
         the sheet cannot be decoded at all.
         """
-        return self._load(sheet, skip_rows, dict.fromkeys(range(labels), "string"))
+        try:
+            return self._sheet(sheet).body(skip_rows, labels)
+        except SheetError as error:
+            raise self._at(sheet, error) from None
 
     def date_cell(self, sheet: str, skip_rows: int, first: int) -> tuple[int, int, str] | None:
         """Row and column, from the body's first figure, of a cell that is shown as a date or time."""
         import polars as pl
 
-        body = self._load(sheet, skip_rows, "string")
+        body = self._sheet(sheet).decode(skip_rows, "string")
         if body is None:
             return None
         figures = body.select(pl.nth(range(first, body.width)))
@@ -312,27 +333,3 @@ class Workbook:
                 column = row.index(True)
                 return index, column, figures[index, column] or "a time"
         return None
-
-    def _load(self, sheet: str, skip_rows: int, dtypes: Any) -> pl.DataFrame | None:
-        import fastexcel
-
-        name = next(n for n in self._reader.sheet_names if normalise(n) == sheet)
-        try:
-            return self._reader.load_sheet(
-                name,
-                header_row=None,
-                skip_rows=skip_rows,
-                schema_sample_rows=None,
-                dtypes=dtypes,
-                dtype_coercion="coerce" if dtypes == "string" else "strict",
-            ).to_polars()
-        except fastexcel.FastExcelError:
-            return None
-
-
-def _text(item: ElementTree.Element) -> str:
-    """Text of a string item or inline string, without phonetic guides."""
-    if len(item) == 1 and item[0].tag.endswith("}t"):
-        return item[0].text or ""
-    phonetic = {t for guide in item.iterfind(".//{*}rPh") for t in guide.iter()}
-    return "".join(t.text or "" for t in item.iterfind(".//{*}t") if t not in phonetic)
