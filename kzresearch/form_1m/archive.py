@@ -42,18 +42,15 @@ def members(data: bytes) -> dict[str, zipfile.ZipInfo]:
         raise ArchiveError("holds parts of one name or of no plain name; not read")
     if data[-22:-18] != b"PK\x05\x06":
         raise ArchiveError("holds data after its end; the file is damaged")
+    infos.sort(key=lambda info: info.header_offset)
     place = 0
-    ends = [info.header_offset for info in sorted(infos, key=lambda one: one.header_offset)]
-    for info, end in zip(
-        sorted(infos, key=lambda one: one.header_offset),
-        [*ends[1:], archive.start_dir],
-        strict=False,
-    ):
+    ends = [*(info.header_offset for info in infos[1:]), archive.start_dir]
+    for info, end in zip(infos, ends, strict=False):
         place = _end(data, info, place)
         if end - place not in ((0, 12, 16, 20, 24) if info.flag_bits & _DESCRIBED else (0,)):
             raise ArchiveError("its parts do not follow each other; the file is damaged")
         place = end
-    return {info.filename: info for info in infos}
+    return {info.orig_filename: info for info in infos}
 
 
 def unpack(data: bytes, info: zipfile.ZipInfo) -> bytes:

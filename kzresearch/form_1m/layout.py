@@ -60,7 +60,7 @@ def figures(workbook: Workbook, section: Section) -> pl.Series:
     digest = workbook.head_digest(xml, section.number_row)
     labels = _ACCEPTED_HEADS.get((section, digest))
     if labels is None:
-        head = workbook.head(name, xml, section.number_row)
+        head = workbook.head(name, section.number_row)
         _check_head(workbook, section, head)
         labels = column_index(section.code_column) - min(column for _, column in head.cells)
         if digest is not None:
@@ -70,12 +70,12 @@ def figures(workbook: Workbook, section: Section) -> pl.Series:
     if body is not None:
         body = _without_blanks(body, section.rows.height, labels + 1 + section.columns.height)
     if body is None or body.width != labels + 1 + section.columns.height or body.is_empty():
-        raise _difference(workbook, section, xml, labels)
+        raise _difference(workbook, section, labels)
     columns = body.get_columns()
     if not _rows_agree(section, columns[: labels + 1]):
-        raise _difference(workbook, section, xml, labels)
+        raise _difference(workbook, section, labels)
     if any(series.dtype not in (pl.Float64, pl.Int64) for series in columns[labels + 1 :]):
-        raise _difference(workbook, section, xml, labels)
+        raise _difference(workbook, section, labels)
     # Money is stored with floating-point noise below the third decimal.
     money = section.columns["unit"] == MONEY
     values = pl.concat(
@@ -230,9 +230,9 @@ class _Search:
         return self.error(row, self.code + 1 + column, "a plain number", _cell(found))
 
 
-def _difference(workbook: Workbook, section: Section, xml: bytes, labels: int) -> WorkbookError:
+def _difference(workbook: Workbook, section: Section, labels: int) -> WorkbookError:
     """The first cell below the number row that differs from the form."""
-    cells = workbook.head(section.sheet, xml, MAX_ROWS).cells
+    cells = workbook.head(section.sheet, MAX_ROWS).cells
     search = _Search(workbook, section, labels, cells)
     for number, caption in section.rows.select("code", "caption").iter_rows():
         row = section.number_row + number

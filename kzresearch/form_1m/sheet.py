@@ -26,7 +26,9 @@ MAX_ROWS = 10_000
 MAX_COLUMNS = 256
 MAX_MERGED = 100_000  # cells that lie in merges
 MAX_TAGS = 250_000  # tags and attributes of a part that is looked at one by one
-MAX_PLANS = 260  # layouts that are remembered: ten releases of the form
+MAX_PLANS = 260  # layouts that are remembered: ten releases of the form …
+MAX_PLAN_BYTES = 2**20  # … if they are as small as those of reports
+MAX_FRAME_BYTES = 2**16  # what stands around the list of cells in one that is remembered
 
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 MAIN = f"{{{_MAIN}}}"  # before the names of a spreadsheet's elements
@@ -284,7 +286,8 @@ class Sheet:
         other = b"", pl.Series([], dtype=pl.String)
         if not 0 <= start < end or b"\1" in self.xml:
             return other
-        if not _is_plain(self.xml[:start], self.xml[end + len(b"</sheetData>") :]):
+        before, after = self.xml[:start], self.xml[end + len(b"</sheetData>") :]
+        if len(before) + len(after) > MAX_FRAME_BYTES or not _is_plain(before, after):
             return other
         try:
             text = self.xml[start:end].decode()
@@ -442,6 +445,8 @@ def _plan(frame: pl.DataFrame, cells: Cells, skipped: int, stored: pl.Series) ->
         return None
     if not cells or max(row for row, _ in cells) <= skipped:
         return None
+    if frame.estimated_size() > MAX_PLAN_BYTES or len(stored) > MAX_PLAN_BYTES // 16:
+        return None
     order = {at: index for index, at in enumerate(numbered)}
     labels = [series for series in frame if series.dtype == pl.String]
     figures = frame.get_columns()[len(labels) :]
@@ -459,7 +464,7 @@ def _plan(frame: pl.DataFrame, cells: Cells, skipped: int, stored: pl.Series) ->
     fixed = pl.Series(sorted(set(order.values()) - set(taken)), dtype=pl.UInt32)
     return _Plan(
         fixed,
-        stored.gather(fixed),
+        pl.Series(stored.gather(fixed).to_list(), dtype=pl.String),  # a copy that keeps no sheet
         labels,
         pl.Series(taken, dtype=pl.UInt32),
         [series.name for series in figures],

@@ -294,10 +294,9 @@ class Workbook:
         digest.update(xml[xml.find(b"<mergeCells", tail) : xml.find(b"</mergeCells>", tail)])
         return digest.digest()
 
-    def head(self, sheet: str, xml: bytes, rows: int) -> Head:
+    def head(self, sheet: str, rows: int) -> Head:
         """The first `rows` rows of a sheet, with the merges that begin there."""
         found = self._sheet(sheet)
-        assert found.xml is xml
         try:
             cells = {at: cell.value for at, cell in found.cells.items() if at[0] <= rows}
             return Head(cells, found.merged(rows))
