@@ -169,7 +169,8 @@ def _own_region(
             raise workbook.error(_PLACE, f"the code {organ_code} is of {whose}, {said}")
     nothing_known = not by_code and not by_title and (title, organ_code) != (None, None)
     if nothing_known and stated.region != COUNTRY:
-        named_so = f"named '{title}'" if title else "of that name"
+        # A title that names no region may name a person.
+        named_so = "named as the title says" if title else "of that name"
         raise workbook.error(
             _PLACE,
             f"no region is {named_so} or has the code '{organ_code or ''}'; only reports of the "

@@ -191,7 +191,7 @@ def _sheets(workbook: Workbook) -> tuple[dict[str, Sheet], dict[str, str]]:
     found: dict[str, Sheet] = {}
     unread: dict[str, str] = {}
     for name in workbook.sheets:
-        sheet = _sheet(name, workbook.head(name, workbook.sheet_xml(name), MAX_ROWS + MAX_HEAD))
+        sheet = _sheet(name, workbook.head(name, MAX_ROWS + MAX_HEAD))
         if isinstance(sheet, Sheet):
             found[name] = sheet
         else:

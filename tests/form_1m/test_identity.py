@@ -219,7 +219,7 @@ def test_what_is_not_the_country(tmp_path: Path):
     )
     for given in (None, "KZ-71"):
         assert refused(of(tmp_path, "Главная военная прокуратура", "1990"), said(given)) == (
-            "file properties: no region is named 'Главная военная прокуратура' or has the code "
+            "file properties: no region is named as the title says or has the code "
             "'1990'; only reports of the regions and of the country are read"
         )
 
