@@ -35,6 +35,7 @@ MAX_TEXT = 1_000  # characters of a property or a folder's name; a sheet's name 
 
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _STRINGS, _STYLES = "xl/sharedStrings.xml", "xl/styles.xml"
+_PROPERTIES = "docProps/core.xml"
 _RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "{http://schemas.openxmlformats.org/package/2006/"
 _RELATION, _OVERRIDE = _PACKAGE + "relationships}Relationship", _PACKAGE + "content-types}Override"
@@ -133,17 +134,16 @@ class Workbook:
 
     @cached_property
     def _properties(self) -> dict[str, str]:
-        part = "docProps/core.xml"
-        if part not in self._members:
+        if _PROPERTIES not in self._members:
             return {"title": "", "description": ""}
-        root = self._xml(part)
+        root = self._xml(_PROPERTIES)
         return {name: self._property(root, name) for name in ("title", "description")}
 
     def _property(self, root: ElementTree.Element, name: str) -> str:
         found = list(root.iter("{http://purl.org/dc/elements/1.1/}" + name))
         text = normalise((found[0].text or "") if found else "")
         if len(found) > 1 or (found and len(found[0])) or len(text) > MAX_TEXT:
-            raise self.error("docProps/core.xml", f"holds no one {name}; the file is damaged")
+            raise self.error(_PROPERTIES, f"holds no one {name}; the file is damaged")
         return text
 
     def _table(self, part: str, name: str) -> ElementTree.Element:
@@ -214,12 +214,15 @@ class Workbook:
         package = self._relations("_rels/.rels", "")
         for part, ending, found in (
             ("xl/workbook.xml", "officeDocument", package),
-            ("docProps/core.xml", "/core-properties", package),
+            (_PROPERTIES, "/core-properties", package),
             (_STRINGS, "sharedStrings", relations),
             (_STYLES, "styles", relations),
         ):
             led_to = [target for kind, target in found.values() if kind.endswith(ending)]
-            if led_to != [part] * (part in self._members):
+            lost = (
+                part == _PROPERTIES and part not in self._members
+            )  # the caller says what they said
+            if led_to != [part] * (part in self._members) and not (lost and led_to == [part]):
                 raise self.error(part, "the workbook does not lead to this part; it is damaged")
 
     def _check_types(self, sheets: list[str]) -> None:
