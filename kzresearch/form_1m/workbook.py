@@ -74,7 +74,9 @@ class Workbook:
     def open(cls, path: str | Path) -> Workbook:
         """Read a file; WorkbookError if it is missing, too large or no .xlsx workbook."""
         path = Path(path)
-        name = "".join(letter if letter.isprintable() else "�" for letter in path.name)
+        name = "".join(
+            one if one.isprintable() else one.encode("unicode_escape").decode() for one in path.name
+        )
         try:
             if path.is_dir():
                 raise WorkbookError(f"{name}: a folder; give the path of one .xlsx file")

@@ -763,9 +763,9 @@ def test_file_that_changes_after_it_was_opened(tmp_path: Path, good: Path):
 def test_name_of_a_file_is_one_line(tmp_path: Path):
     path = tmp_path / "a\nb\x1b[31m.xlsx"
     path.write_bytes(b"")
-    with pytest.raises(kz.WorkbookError, match=r"a�b�\[31m\.xlsx: not an Excel") as caught:
+    with pytest.raises(kz.WorkbookError) as caught:
         kz.read_form_1m(path, "2022-12")
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == r"a\nb\x1b[31m.xlsx: not an Excel workbook (.xlsx)"
 
 
 # -- time, memory, and what else a process may do -------------------------------------------------
