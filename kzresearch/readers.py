@@ -103,8 +103,8 @@ def explain(question: Question) -> Explained | Refused:
 
 def read(job: Job) -> Read | Refused:
     """Read a workbook in this process."""
-    workbook = Workbook(job.name, job.data)
     try:
+        workbook = Workbook.of(job.name, job.data)
         identity = identify(workbook, job.stated)
         form, figures = recognise(workbook)
         values = figures["value"]

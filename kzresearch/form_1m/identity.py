@@ -32,6 +32,7 @@ _TITLE = re.compile(r"(.+?)\s+(.+?)\s+\(Свод\)")
 _DESCRIPTION = re.compile(r"\d+;(\d+);(\d{0,4})%;.*")
 # form \ year \ month \ organ, as the official software lays out its reports
 _FOLDER = re.compile(r"[\\/]([^\\/]+)[\\/](\d{4})[\\/](\d{1,2})[\\/](\d{4})(?:[\\/]|$)")
+_FORM = re.compile(r"\w{1,4}-\w{1,2}")  # what else stands there may be the name of a person
 _PLACE = "file properties"
 
 
@@ -117,9 +118,10 @@ def _title(workbook: Workbook) -> str | None:
         raise _not_as_published(workbook, "title")
     number = _DESCRIPTION.fullmatch(workbook.property("description"))
     if title[1].replace("М", "M") != FORM:
+        form = f"form {title[1]}" if _FORM.fullmatch(title[1]) else "another form"
         numbered = f", numbered {number[1]}" if number else ""
         raise workbook.error(
-            _PLACE, f"this is form {title[1]}{numbered}, not form 1-M, numbered {codebook.FORM_ID}"
+            _PLACE, f"this is {form}{numbered}, not form 1-M, numbered {codebook.FORM_ID}"
         )
     return title[2]
 
@@ -169,11 +171,9 @@ def _own_region(
             raise workbook.error(_PLACE, f"the code {organ_code} is of {whose}, {said}")
     nothing_known = not by_code and not by_title and (title, organ_code) != (None, None)
     if nothing_known and stated.region != COUNTRY:
-        # A title that names no region may name a person.
-        named_so = "named as the title says" if title else "of that name"
         raise workbook.error(
             _PLACE,
-            f"no region is {named_so} or has the code '{organ_code or ''}'; only reports of the "
+            f"no region has the title's name or the code '{organ_code or ''}'; only reports of the "
             "regions and of the country are read",
         )
     if by_title == [COUNTRY] and organ_code is not None:
@@ -220,21 +220,18 @@ def _stated_period(workbook: Workbook, organ_code: str | None) -> str | None:
 
 
 def _no_region(workbook: Workbook, title: str | None, organ_code: str | None) -> WorkbookError:
-    """What the file lacks that would say its region."""
-    if title is None and organ_code is None:
-        return workbook.error(
-            "", "does not state its region, its properties are lost; give it: region='KZ-75'"
-        )
+    """What the file lacks that would say its region. A title that is not known is not shown."""
     if title is None or organ_code is None:
         what = "title" if title is None else "description"
-        return _not_as_published(workbook, what, " or give the region: region='KZ-75'")
+        known = ", or if its region is known give it: region='KZ-75'"
+        return _not_as_published(workbook, what, known)
     if regions_titled(title).is_empty():
-        what = f"the title names '{title}', which is no name known of the code {organ_code}"
+        what = f"the title is no name known of the region with the code {organ_code}"
     elif organ_code in load_regions(former=True)["organ_code"]:
         what = f"the title names '{title}', a name given up before the period's year"
     else:
         what = f"no region has the code {organ_code}, the title names '{title}'"
-    return workbook.error(_PLACE, f"{what}; if it is right, give the region: region='KZ-75'")
+    return workbook.error(_PLACE, f"{what}; if its region is known give it: region='KZ-75'")
 
 
 def _not_as_published(workbook: Workbook, what: str, otherwise: str = "") -> WorkbookError:

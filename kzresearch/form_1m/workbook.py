@@ -72,7 +72,7 @@ class Workbook:
 
     @classmethod
     def open(cls, path: str | Path) -> Workbook:
-        """Read a file; WorkbookError if it is missing, too large or no .xlsx workbook."""
+        """Read a file; WorkbookError if it is missing, too large or no workbook."""
         path = Path(path)
         name = "".join(
             one if one.isprintable() else one.encode("unicode_escape").decode() for one in path.name
@@ -89,7 +89,14 @@ class Workbook:
         if len(data) > MAX_FILE_BYTES:
             limit = MAX_FILE_BYTES // 2**20
             raise WorkbookError(f"{name}: larger than {limit} MiB, so no Form 1-M report")
-        workbook = cls(name, data)
+        return cls.of(name, data)
+
+    @classmethod
+    def of(cls, name: str, data: bytes) -> Workbook:
+        """The workbook in a file's bytes; WorkbookError if there is none."""
+        from kzresearch.form_1m.xls import OldWorkbook
+
+        workbook: Workbook = (OldWorkbook if data.startswith(_OLE_MAGIC) else cls)(name, data)
         _ = workbook._members
         return workbook
 
@@ -104,12 +111,12 @@ class Workbook:
 
     @cached_property
     def _members(self) -> dict[str, zipfile.ZipInfo]:
-        if self.data.startswith(_OLE_MAGIC):
-            raise self.error("", "an old .xls or an encrypted workbook; save it as plain .xlsx")
         try:
             found = members(self.data)
         except ArchiveError as error:
             raise self.error("", str(error)) from None
+        if "content.xml" in found:
+            raise self.error("", "an OpenDocument workbook (.ods); save it as plain .xlsx")
         if "xl/workbook.xml" not in found:
             raise self.error("", "not an Excel workbook (.xlsx): it holds no xl/workbook.xml")
         return found

@@ -707,7 +707,11 @@ def test_members_that_overlap(tmp_path: Path, good: Path):
 @pytest.mark.parametrize(
     ("name", "data", "expected"),
     [
-        ("xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(4_096), "an old .xls or an encrypted"),
+        (
+            "xls",
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(4_096),
+            "this .xls workbook cannot be read",
+        ),
         ("csv", b"a;b\n1;2\n", "not an Excel workbook"),
         ("html", b"<html><table><tr><td>5</td></tr></table></html>", "not an Excel workbook"),
         ("xml", b'<?xml version="1.0"?><Workbook/>', "not an Excel workbook"),
@@ -723,7 +727,7 @@ def test_file_of_another_kind(tmp_path: Path, name: str, data: bytes, expected: 
     assert refusal(path).startswith(expected)
 
 
-@pytest.mark.parametrize("inside", ["content.xml", "xl/workbook.bin", "word/document.xml"])
+@pytest.mark.parametrize("inside", ["xl/workbook.bin", "word/document.xml"])
 def test_archive_of_another_kind(tmp_path: Path, inside: str):
     path = pack(tmp_path / "a.xlsx", [("mimetype", b"x"), (inside, b"<x/>")])
     assert refusal(path) == "not an Excel workbook (.xlsx): it holds no xl/workbook.xml"

@@ -122,7 +122,11 @@ DAMAGE = {
         "xl/_rels/workbook.xml.rels",
     ),
     "properties cut": ("docProps/core.xml", lambda xml: xml[:200], "docProps/core.xml"),
-    "properties missing": ("docProps/core.xml", lambda xml: None, "does not state its region"),
+    "properties missing": (
+        "docProps/core.xml",
+        lambda xml: None,
+        "file properties: no title as a Form 1-M report has it",
+    ),
 }
 
 
@@ -198,7 +202,8 @@ def test_text_that_is_no_table_of_the_form(tmp_path: Path):
     with xlsxwriter.Workbook(path) as book:
         book.add_worksheet("R11").write(0, 0, 5)
     assert refusal(path) == (
-        "does not state its region, its properties are lost; give it: region='KZ-75'"
+        "file properties: no title as a Form 1-M report has it; use the file as it was published, "
+        "or if its region is known give it: region='KZ-75'"
     )
 
 
