@@ -109,17 +109,27 @@ class Form:
     @cache  # noqa: B019
     def template(self, *names: str) -> pl.DataFrame:
         """Every figure of the sections (default: all) as read: section, row, measure, unit, cell, note."""
-        sections = [self._section_template(name) for name in names or self.section_names]
-        return pl.concat(sections, rechunk=True)
+        wanted = pl.col("section").is_in(names or self.section_names)
+        return self.places().filter(wanted).collect(engine="in-memory").rechunk()
 
-    def _section_template(self, name: str) -> pl.DataFrame:
-        spec = self.section(name)
+    def places(self) -> pl.LazyFrame:
+        """What `template` holds, of which only what is wanted is made."""
+        sheets = self.sections.select(
+            "section",
+            pl.col("number_row").cast(pl.Int64),
+            sheet=pl.Series(self.sheet_names, dtype=pl.String),
+        )
         notes = pl.concat_str("note", "note_row", separator="; ", ignore_nulls=True)
         return (
-            spec.columns.join(spec.rows, how="cross", suffix="_row", maintain_order="left_right")
+            sheets.lazy()
+            .join(self.columns.lazy(), on="section", maintain_order="left_right")
+            .join(self.rows.lazy(), on="section", suffix="_row", maintain_order="left_right")
             .with_columns(
                 cell=pl.format(
-                    "{}!{}{}", pl.lit(spec.sheet), "column", pl.col("code") + spec.number_row
+                    "{}!{}{}",
+                    "sheet",
+                    "column",
+                    pl.col("code").cast(pl.Int64) + pl.col("number_row"),
                 ),
                 note=pl.when(notes != "").then(notes),
             )

@@ -258,6 +258,7 @@ class Gate:
         self.upstream = ""
         self.faults: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()  # bytes of answers
         self._share, self._random = 0.0, random.Random(0)
         self._row: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -269,6 +270,10 @@ class Gate:
 
             def upstream(self) -> str:
                 return gate.upstream.removeprefix("http://")
+
+            def sends(self, content: bytes) -> None:
+                with gate._lock:
+                    gate.sent[self.command] += len(content)
 
         self._server = ThreadingHTTPServer((HOST, 0), Handler)
         self._server.daemon_threads = True
@@ -325,6 +330,9 @@ class _Handler(BaseHTTPRequestHandler):
         raise NotImplementedError
 
     def upstream(self) -> str:
+        raise NotImplementedError
+
+    def sends(self, content: bytes) -> None:
         raise NotImplementedError
 
     def handle(self) -> None:
@@ -386,6 +394,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", length or str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
+            self.sends(content)
             self.wfile.write(content[: len(content) // 2] if cut else content)
         if cut:
             self.close_connection = True
