@@ -2,7 +2,7 @@
 
 disturbs both sides alike. Exits with 1 where a ratio is over its limit.
 
-    python -m tests.bench [imports] [loading] [reader] [batches]
+    python -m tests.bench [imports] [loading] [reader] [batches] [ingest [--small]]
 """
 
 import logging
@@ -136,9 +136,23 @@ def batches() -> list[bool]:
     return bench_batches.measured(report)
 
 
-PARTS = {"imports": imports, "loading": loading, "reader": reader, "batches": batches}
+def ingest() -> list[bool]:
+    from tests import bench_ingest
+
+    paths = raw_workbooks()
+    raw = paths[0].parents[2] if paths else None
+    return bench_ingest.measured(report, raw, small="--small" in sys.argv)
+
+
+PARTS = {
+    "imports": imports,
+    "loading": loading,
+    "reader": reader,
+    "batches": batches,
+    "ingest": ingest,
+}
 
 if __name__ == "__main__":
-    chosen = sys.argv[1:] or list(PARTS)
+    chosen = [name for name in sys.argv[1:] if name in PARTS] or list(PARTS)
     results = [good for name in chosen for good in PARTS[name]()]
     sys.exit(not all(results))
