@@ -119,9 +119,9 @@ gross_caseload_kz_75: 189 (offences)
 
 ← publisher
     Committee on Legal Statistics and Special Accounts of the Prosecutor General's Office of the
-      Republic of Kazakhstan. Form 1-M: report on registered criminal offences, 20 regional
-      workbooks, January-December 2022. https://qamqor.gov.kz/crimestat/statistics. Copies:
-      open-data-kazakhstan/city-crime, commit 36f86785a2ef0cf70b400464f31e87cbe60b0894, folder
+      Republic of Kazakhstan. Form 1-M: report on registered criminal offences, workbooks by region
+      and period. https://qamqor.gov.kz/crimestat/statistics. Copies of the 20 of January-December
+      2022: open-data-kazakhstan/city-crime, commit 36f86785a2ef0cf70b400464f31e87cbe60b0894, folder
       archive. Terms: Official statistics, the producer's terms not known; the mirror is offered
       under ODC PDDL 1.0.
       terms: https://opendatacommons.org/licenses/pddl/1-0/"""
