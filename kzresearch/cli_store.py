@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from itertools import groupby
@@ -119,6 +120,9 @@ def _taken(paths: tuple[Path, ...], how: dict[str, Any], *, asks: bool, quiet: b
     from kzresearch import ingesting
     from kzresearch.run.verify import printable
 
+    if hasattr(signal, "siginterrupt"):  # not on every platform
+        # Polars asks that what Ctrl-C interrupts be gone on with: a question, or a wait for a file.
+        signal.siginterrupt(signal.SIGINT, True)
     shown = sys.stderr.isatty() and not quiet
     with tqdm(unit="file", disable=not shown, dynamic_ncols=True, leave=False) as bar:
 
