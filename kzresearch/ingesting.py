@@ -127,6 +127,7 @@ class _Taking:
         self._places = {one["figures"]: place for place, one in self._held.items()}
         self._waiting: dict[str, list[Taken]] = {}
         self._given: dict[tuple[str, str], str] = {}  # → the file
+        self._replacing: set[str] = set()
         self._rows: list[dict[str, Any]] = []
 
     def jobs(self, files: Iterable[Offered]) -> Iterator[Job | Refused]:
@@ -208,6 +209,7 @@ class _Taking:
         )
         if self._replace or self._asks(f"{question}: replace that one?"):
             del self._places[held["figures"]]
+            self._replacing.add(held["sha256"])
             self._hold(report)
             return "replaced", f"sha256 {held['sha256']}"
         return "refused", f"{question}; --replace takes it instead, and keeps that one readable"
@@ -220,7 +222,7 @@ class _Taking:
     def write(self) -> None:
         """Put what waits into the store, a period at a time."""
         for period in sorted(self._waiting):
-            self._store.put(period, self._waiting.pop(period))
+            self._store.put(period, self._waiting.pop(period), self._replacing)
 
     def rows(self) -> list[dict[str, Any]]:
         """What became of each file."""

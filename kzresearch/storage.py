@@ -141,6 +141,10 @@ class Storage:
         try:
             self._write(self._store, name, content, mode=how)
         except (AlreadyExistsError, PreconditionError):
+            if (
+                self._read(name) == content
+            ):  # written, but the answer was lost and it was asked again
+                return
             raise OutputError(
                 f"{self.link(name)} was changed by another command meanwhile, so it was not written; "
                 "start again when that has ended"

@@ -18,7 +18,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from itertools import groupby
@@ -404,6 +404,7 @@ class Store:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """One at a time may write into a folder; in an object store a change in between is refused."""
+        self._looked = (-1e9, {})
         if self.folder is None:
             yield
             return
@@ -435,24 +436,37 @@ class Store:
             for path in folder.glob(pattern):
                 path.unlink(missing_ok=True)
 
-    def put(self, period: str, taken: list[Taken]) -> None:
+    def put(
+        self, period: str, taken: list[Taken], replacing: Collection[str] | None = None
+    ) -> None:
         """Add reports to a period, each in place of an earlier one of its region, which stays readable.
 
-        Whole or not at all.
+        One with the same figures stays. Whole or not at all: where `replacing` is given, OutputError
+        if another report than those, by their checksums, would be replaced.
         """
-        regions = {one.report.region for one in taken}
         before = self._fresh(period)
-        for report in before.reports:
-            if report.region in regions:
-                self._keep(period, report)
+        there = {(report.region, report.figures) for report in before.reports}
+        taken = [one for one in taken if (one.report.region, one.report.figures) not in there]
+        regions = {one.report.region for one in taken}
         stay = [report for report in before.reports if report.region not in regions]
+        gone = [report for report in before.reports if report.region in regions]
+        for report in gone:
+            if replacing is not None and report.sha256 not in replacing:
+                raise OutputError(
+                    f"{self.where} has had another report of {report.region} for {period} since "
+                    f"({report.file}), so nothing was written of that period; start again"
+                )
+        for report in gone:
+            self._keep(period, report)
         frames = [_nonzero(one) for one in taken]
-        if stay:
+        if stay and taken:
             held = self._scan(_name(period)).filter(
                 pl.col("region").is_in([r.region for r in stay])
             )
             frames.append(held.collect())
-        self._write(period, before, [*stay, *(one.report for one in taken)], pl.concat(frames))
+        if taken:
+            reports = [*stay, *(one.report for one in taken)]
+            self._write(period, before, reports, pl.concat(frames))
 
     def remove(self, period: str, region: str | None = None) -> list[Report]:
         """Take a period, or one region's report, out of the store; what was taken out."""
@@ -461,7 +475,7 @@ class Store:
             self.files.delete(_name(period))
             self._looked = (-1e9, {})
             return []
-        before = self._period(period)
+        before = self._fresh(period)
         stay = [one for one in before.reports if region not in {None, one.region}]
         gone = [one for one in before.reports if one not in stay]
         if not gone:
@@ -523,6 +537,10 @@ def _options(where: str) -> dict[str, str] | None:
 def _content(report: Report) -> dict[str, str]:
     """What figures depend on: not how the file was called."""
     return asdict(replace(report, file=""))
+
+
+def _same(report: Report, held: Report | None) -> bool:
+    return held is not None and held.figures == report.figures
 
 
 def _replaced(sha256: str) -> str:
