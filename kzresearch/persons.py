@@ -289,10 +289,11 @@ class People:
     def _regional(self) -> pl.DataFrame:
         """Region by region and article by article, what the notes compare; of all regions held."""
         held = datasets.coverage().filter(period=self.period, source=FORM_1M)["region"]
-        regions = [region for region in held if region != COUNTRY]
+        regions = [region for region in held if region != COUNTRY] or [COUNTRY]
         measures = ["registered", "terminated_rehabilitating", "completed", "victims", "persons"]
         frame = datasets.load_form_1m(self.period, regions, ["R1", "R3-1", "R6"], measure=measures)
-        return frame.pivot("measure", index=["region", "row"], values="value").drop_nulls()
+        wide = frame.pivot("measure", index=["region", "row"], values="value").drop_nulls()
+        return wide.filter(pl.col("region") != COUNTRY)
 
     def _net_notes(self) -> Iterator[str]:
         gone = self.figures["terminated_rehabilitating"]

@@ -34,7 +34,7 @@ from kzresearch.form_1m.codebook import Form
 from kzresearch.form_1m.reader import SOURCE
 from kzresearch.resources import STORE, store_location
 from kzresearch.schemas import Form1M
-from kzresearch.storage import Storage
+from kzresearch.storage import RETRY, Storage
 
 _FIGURES = re.compile(r"form_1m/period=(20\d\d-\d\d)/figures\.parquet")
 OWN = "store/"
@@ -530,8 +530,8 @@ def _name(period: str) -> str:
     return f"form_1m/period={period}/figures.parquet"
 
 
-def _options(where: str) -> dict[str, str] | None:
-    return {"aws_allow_http": "true"} if "://" in where else None
+def _options(where: str) -> dict[str, Any] | None:
+    return {"aws_allow_http": "true", "max_retries": RETRY["max_retries"]} if "://" in where else None
 
 
 def _content(report: Report) -> dict[str, str]:
