@@ -676,6 +676,23 @@ def test_stopped_by_ctrl_c_it_leaves_nothing_and_goes_on(folder, months):
     assert files(folder) == expected
 
 
+def test_ctrl_c_does_not_wait_for_a_file_that_hangs(folder, reports):
+    make_report(reports / PERIOD / "hangs.xlsx", "KZ-75")
+    code = f"from kzresearch import cli, readers; readers._SERVE = {BEHAVES!r}; cli.main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "ingest", str(reports), "-j", "1"],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    children = until(lambda: family(process), 60, process)
+    time.sleep(3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130, err
+    assert b"the same command goes on" in err
+    until(lambda: gone(children), 5)
+
+
 SLICES = """
 import sys
 from kzresearch import ingesting
