@@ -44,6 +44,8 @@ _ROWS_A_GROUP = 2**15
 """Figures that are read together: few, so that one article needs little of a period's file."""
 _FOOTER = 2**15
 """Bytes that are read of a file's end: what it says of itself takes less, for all regions."""
+_TRIES = 5
+"""How often a file is looked at anew that is another each time."""
 _MOMENT = {True: 0.5, False: 30.0}
 """Seconds for which a look at what is there holds, in a folder and elsewhere."""
 _PLACE = ["section", "row", "measure"]
@@ -115,6 +117,14 @@ class _Period(NamedTuple):
     reports: tuple[Report, ...]
 
 
+class _Snapshot(NamedTuple):
+    """A period's file, open or as an address, and what it says of itself."""
+
+    source: Any
+    tag: str
+    reports: tuple[Report, ...]
+
+
 class _Files(Storage):
     purpose = "the store"
 
@@ -175,10 +185,9 @@ class Store:
         if self.folder is None:
             return self.files.tag(_name(period))
         try:
-            found = (self.folder / _name(period)).stat()
+            return _tag_of((self.folder / _name(period)).stat())
         except OSError:
             return None
-        return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
 
     def reports(self) -> list[Report]:
         """Every report held, by period and region."""
@@ -273,27 +282,45 @@ class Store:
         `wanted` is about section, row and measure.
         """
         among = set(regions)
-        reports = [one for period in periods for one in self.of(period) if one.region in among]
+        with contextlib.ExitStack() as stack:  # polars keeps what it needs of the files
+            held = {period: self._snapshot(period, stack) for period in periods}
 
-        def figures(held: list[Report]) -> pl.LazyFrame:
-            found = list(dict.fromkeys(one.period for one in held))
-            values = self._scan(*map(_name, found)).filter(wanted).select("period", *_KEY, "value")
-            return values.map_batches(self._unchanged(found))
+            def figures(reports: list[Report]) -> pl.LazyFrame:
+                found = list(dict.fromkeys(one.period for one in reports))
+                values = _scanned([held[one].source for one in found], self.where)
+                values = values.filter(wanted).select("period", *_KEY, "value")
+                if self.folder is not None:
+                    return values
+                return values.map_batches(self._unchanged({one: held[one].tag for one in found}))
 
-        return _with_zeros(figures, reports, wanted)
+            reports = [one for of in held.values() for one in of.reports if one.region in among]
+            return _with_zeros(figures, reports, wanted)
 
-    def _unchanged(self, periods: list[str]) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    def _snapshot(self, period: str, stack: contextlib.ExitStack) -> _Snapshot:
+        """A period's file and what is known of it.
+
+        In a folder the file is opened here, whatever takes its place; elsewhere it must be checked
+        that what was read is no other's.
+        """
+        if self.folder is None:
+            return _Snapshot(self._address(_name(period)), *self._period(period))
+        for _ in range(_TRIES):
+            with contextlib.suppress(FileNotFoundError):
+                file = stack.enter_context((self.folder / _name(period)).open("rb"))
+                if _tag_of(os.fstat(file.fileno())) == self._period(period).tag:
+                    return _Snapshot(file, *self._period(period))
+            self._looked = (-1e9, {})
+        raise _changed(_name(period))
+
+    def _unchanged(self, known: dict[str, str]) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Passes figures on that were read of the files that are known; they might be others' now."""
-        known = {period: self._period(period).tag for period in periods}
 
         def checked(figures: pl.DataFrame) -> pl.DataFrame:
             now = dict(self._look())
             for period, tag in known.items():
                 if now.get(period) != tag:
                     self._looked = (-1e9, {})
-                    raise OutputError(
-                        f"the store's {_name(period)} was changed while it was read; read it again"
-                    )
+                    raise _changed(_name(period))
             return figures
 
         return checked
@@ -392,12 +419,11 @@ class Store:
     def _has(self, name: str) -> bool:
         return (self.folder / name).is_file() if self.folder else self.files.tag(name) is not None
 
-    def _scan(self, *names: str) -> pl.LazyFrame:
-        return pl.scan_parquet(
-            [self._address(name) for name in names],
-            storage_options=_options(self.where),
-            hive_partitioning=False,
-        )
+    def _scan(self, name: str) -> pl.LazyFrame:
+        if self.folder is None:
+            return _scanned([self._address(name)], self.where)
+        with (self.folder / name).open("rb") as file:
+            return _scanned([file], self.where)
 
     # Writing
 
@@ -541,6 +567,20 @@ def _content(report: Report) -> dict[str, str]:
 
 def _same(report: Report, held: Report | None) -> bool:
     return held is not None and held.figures == report.figures
+
+
+def _scanned(sources: list[Any], where: str) -> pl.LazyFrame:
+    """Parquet files, of which those of a folder are open: polars opens a path twice."""
+    return pl.scan_parquet(sources, storage_options=_options(where), hive_partitioning=False)
+
+
+def _changed(name: str) -> OutputError:
+    return OutputError(f"the store's {name} was changed while it was read; read it again")
+
+
+def _tag_of(found: os.stat_result) -> str:
+    """What changes with a file of a folder."""
+    return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
 
 
 def _replaced(sha256: str) -> str:

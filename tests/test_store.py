@@ -314,14 +314,48 @@ def test_a_running_process_notices_what_another_does(folder):
         process.stdin.close()
 
 
-def test_figures_are_not_given_out_of_a_file_that_changed_meanwhile(folder):
+def test_figures_are_those_of_one_file_whatever_takes_its_place(folder):
     own().put(PERIOD, [taken("KZ-75"), taken("KZ-10")])
+    before = kz.load_form_1m(PERIOD, "KZ-75", "R1")
     scan = kz.scan_form_1m(PERIOD, "KZ-75", "R1")
-    Store(folder).remove(PERIOD, "KZ-75")  # as another process would
-    with pytest.raises(OutputError, match="changed while it was read; read it again"):
-        scan.collect()
-    with pytest.raises(UnknownValueError):
-        kz.load_form_1m(PERIOD, "KZ-75", "R1")
+    other = Store(folder)  # as another process would
+    other.put(PERIOD, [taken("KZ-75", more=7)])
+    assert scan.collect().equals(before)
+    now = kz.load_form_1m(PERIOD, "KZ-75", "R1")
+    assert now["workbook"].unique().to_list() == [taken("KZ-75", more=7).report.sha256]
+    other.remove(PERIOD, "KZ-75")
+    assert scan.collect().equals(before)
+    assert own().scan([PERIOD], pl.lit(value=True), ["KZ-75"]).collect().is_empty()
+    other.remove(PERIOD)
+    with pytest.raises(OutputError, match="was changed while it was read; read it again"):
+        own().scan([PERIOD], pl.lit(value=True), ["KZ-75"])
+
+
+WRITES = """
+from kzresearch.store import Store
+from tests.test_store import PERIOD, taken
+one, other, store = taken("KZ-75"), taken("KZ-75", more=7), Store()
+for _ in range(15):
+    store.put(PERIOD, [other])
+    store.put(PERIOD, [one])
+"""
+
+
+def test_who_reads_while_another_writes_has_the_figures_of_one_report(folder):
+    one, other = taken("KZ-75"), taken("KZ-75", more=7)
+    own().put(PERIOD, [one])
+    where = dict(zip(KEY, official("KZ-75").select(KEY).row(0), strict=True))
+    values = {
+        each.report.sha256: official("KZ-75")["value"][0] + n for each, n in ((one, 0), (other, 7))
+    }
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    seen = set()
+    with subprocess.Popen([sys.executable, "-c", WRITES], env=environment) as process:
+        while process.poll() is None:
+            frame = kz.load_form_1m(PERIOD, "KZ-75", **where)
+            seen.add((frame["workbook"].item(), frame["value"].item()))
+    assert process.returncode == 0
+    assert seen == set(values.items())
 
 
 # Removing and checking
