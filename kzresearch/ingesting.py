@@ -208,7 +208,7 @@ class _Taking:
             f"{name} is another workbook of {of} than {held['file']} (sha256 {held['sha256']})"
         )
         if self._replace or self._asks(f"{question}: replace that one?"):
-            del self._places[held["figures"]]
+            self._places.pop(held["figures"], None)
             self._replacing.add(held["sha256"])
             self._hold(report)
             return "replaced", f"sha256 {held['sha256']}"
