@@ -557,7 +557,9 @@ def _name(period: str) -> str:
 
 
 def _options(where: str) -> dict[str, Any] | None:
-    return {"aws_allow_http": "true", "max_retries": RETRY["max_retries"]} if "://" in where else None
+    return (
+        {"aws_allow_http": "true", "max_retries": RETRY["max_retries"]} if "://" in where else None
+    )
 
 
 def _content(report: Report) -> dict[str, str]:
