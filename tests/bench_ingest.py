@@ -56,17 +56,20 @@ for path in paths:
     decode(path, sheets)
 told(start, len(paths))
 """
+ARTICLE_146 = "load_form_1m(article='146')"
 WAYS = {
     "scan": "pl.scan_parquet(FILES).filter(pl.col('row') == 'article:146').collect()",
-    "load_form_1m(article='146')": "kz.load_form_1m(article='146')",
-    "load_form_1m(article='146', section='R1')": "kz.load_form_1m(article='146', section='R1')",
-    "panel('146')": "kz.panel('146')",
+    ARTICLE_146: "kz.load_form_1m(PERIODS, article='146')",
+    "load_form_1m(article='146', section='R1')": (
+        "kz.load_form_1m(PERIODS, article='146', section='R1')"
+    ),
+    "panel('146')": "kz.panel('146', period=PERIODS)",
 }
 ARTICLE = """
 import json, resource, sys, time
 import polars as pl
 import kzresearch as kz
-way, FILES, times = json.load(sys.stdin)
+way, FILES, PERIODS, times = json.load(sys.stdin)
 way = compile(way, "way", "eval")
 took = []
 for _ in range(times):
@@ -147,18 +150,19 @@ def _article(report: Report, store: Path) -> list[bool]:
     """One article over all that is there, each in processes of its own."""
     os.environ["KZRESEARCH_STORE"] = str(store)
     files = str(store / "form_1m" / "**" / "*.parquet")
+    held = sorted(path.name.removeprefix("period=") for path in (store / "form_1m").iterdir())
     good = []
     scan, *ways = WAYS
     for way in ways:
         pairs, firsts = [], []
         for _ in range(ROUNDS):
-            ours, theirs = (python(ARTICLE, [WAYS[one], files, 9]) for one in (way, scan))
+            ours, theirs = (python(ARTICLE, [WAYS[one], files, held, 9]) for one in (way, scan))
             pairs.append((ours["best"], theirs["best"]))
             firsts.append((ours["first"], theirs["first"]))
         what = f"{way}, {ours['rows']} rows / bare scan, {theirs['rows']} rows"
         good.append(report(f"{what}, best of 9", pairs, 2))
         report("  the first of a process, for information", firsts, float("inf"))
-        alone = python(ARTICLE, [WAYS[way], files, 1])
+        alone = python(ARTICLE, [WAYS[way], files, held, 1])
         good.append(report(f"memory of {way}, in MB", [(alone["peak"], 1.0)], 300))
     del os.environ["KZRESEARCH_STORE"]
     return good
@@ -184,31 +188,22 @@ def _remote(report: Report, folder: Path, store: Path) -> list[bool]:
 
 
 def _read_remotely(report: Report, gate: object, where: str, store: Path) -> list[bool]:
-    held, size = Storage(where), 0
+    held, sizes = Storage(where), {}
     for path in sorted(store.glob("form_1m/*/*.parquet")):
         held.write(str(path.relative_to(store)), path.read_bytes())
-        size += path.stat().st_size
-    part = path.stat().st_size
-    period = path.parent.name.removeprefix("period=")
-    ways = {
-        f"one article of one section in one period / the period's file of {part} bytes": (
-            f"kz.load_form_1m('{period}', article='146', section='R1')",
-            part,
-        ),
-        f"the same / the store of {size} bytes": (
-            f"kz.load_form_1m('{period}', article='146', section='R1')",
-            size,
-        ),
-        f"one article of all sections and periods / the store of {size} bytes": (
-            "kz.load_form_1m(article='146')",
-            size,
-        ),
-    }
+        sizes[path.parent.name.removeprefix("period=")] = path.stat().st_size
+    size, every = sum(sizes.values()), list(sizes)
+    one = "kz.load_form_1m(PERIODS, article='146', section='R1')"
+    ways = [
+        ("one section, one period / that period's file", one, every[-1:], sizes[every[-1]]),
+        ("all sections and periods / the store", WAYS[ARTICLE_146], every, size),
+    ]
     good = []
-    for what, (way, whole) in ways.items():
-        gate.asked.clear(), gate.sent.clear()
-        python(ARTICLE, [way, "", 1])
-        sent, asked = sum(gate.sent.values()), sum(gate.asked.values())
-        print(f"     {sent} bytes read in {asked} requests")
-        good.append(report(f"bytes read of {what}", [(sent / whole, 1.0)], 0.25))
+    for what, way, periods, whole in ways:
+        gate.asked.clear()
+        gate.sent.clear()
+        python(ARTICLE, [way, "", periods, 1])
+        sent, asked = gate.sent.total(), gate.asked.total()
+        print(f"     {sent} bytes in {asked} requests; the store has {size}")
+        good.append(report(f"bytes read of one article, {what}", [(sent / whole, 1.0)], 0.25))
     return good
