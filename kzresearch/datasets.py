@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -264,7 +263,7 @@ def load_workbooks() -> dy.DataFrame[Workbooks]:
 
     Source: the workbooks' own metadata, as read by `read_form_1m`.
     """
-    ours = [asdict(one) for one in store().reports()]
+    ours = [vars(one) for one in store().reports()]  # asdict copies deeply: most of the time
     bundled = cast("dy.DataFrame[Workbooks]", bundled_workbooks())
     if not ours:
         return bundled
