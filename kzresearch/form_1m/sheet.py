@@ -208,9 +208,9 @@ class Sheet:
         """All cells that are not empty; SheetError where they could be read in two ways."""
         cells = dict(_walk(self._root, self.strings))
         _, styles = self.styles()
-        for place, cell in cells.items():
-            if int(cell.style) >= styles:
-                where = f"{letters_of(place[1])}{place[0]}"
+        for style, (row, column) in {cell.style: place for place, cell in cells.items()}.items():
+            if int(style) >= styles:
+                where = f"{letters_of(column)}{row}"
                 raise SheetError("a format that the workbook does not hold", where)
         return cells
 
