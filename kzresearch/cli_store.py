@@ -138,10 +138,13 @@ def _explain(paths: tuple[Path, ...], period: str | None, version: str | None) -
     """Say how files differ from the versions of the form, and draft the version of each that is of none."""
     from kzresearch import ingesting
     from kzresearch.form_1m.identity import Stated
+    from kzresearch.form_1m.version_files import FORM_NAME
     from kzresearch.readers import Explained, Question, Readers, Refused
     from kzresearch.run.verify import printable
     from kzresearch.store import store as own
 
+    if version and not FORM_NAME.fullmatch(version):
+        raise click.BadParameter("use letters, digits, '.', '-' and '_'", param_hint="--form")
     refused = False
     with Readers(1, own().where) as readers:
         for file in ingesting.offered(list(paths), Stated(period)):

@@ -127,9 +127,10 @@ def _reports(held: dict[str, list[str]], wanted: pl.Expr) -> Iterator[pl.LazyFra
 
     Periods that the store alone holds are read in one go.
     """
-    for is_bundled, run in groupby(held, lambda period: _bundled(period).is_file()):
+    ours = store().tags()
+    for is_own, run in groupby(held, lambda p: p in ours and not _bundled(p).is_file()):
         periods = list(run)
-        if not is_bundled:
+        if is_own:
             yield store().scan(periods, wanted, {one for p in periods for one in held[p]})
             continue
         for period in periods:
@@ -450,6 +451,10 @@ def _held(periods: list[str] | None, regions: list[str] | None) -> dict[str, lis
             names = ", ".join(there)
             missing = "the regions" if regions is None else ", ".join(regions)
             raise UnknownValueError(f"{period} has no figures for {missing}; it has: {names}")
+    if not held:
+        raise UnknownValueError(
+            f"no figures for {', '.join(regions or [])} are at hand; kzresearch ingest takes reports"
+        )
     return held
 
 

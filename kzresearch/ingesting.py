@@ -248,7 +248,12 @@ def offered(paths: list[Path], stated: Stated, manifest: str | Path | None = Non
     if not files:
         raise ParameterError("no workbook given; name files, folders of them, or a manifest")
     said = {_real(path): one for path, one in listed.items()}
-    return [Offered(path, _said_of(path, stated, said.get(_real(path)))) for path in files]
+    found = [Offered(path, _said_of(path, stated, said.get(_real(path)))) for path in files]
+    lacking = [path for path in listed if path not in files and not path.exists()]
+    return found + [
+        Offered(path, Refused(f"{path.name}: the manifest lists it, but there is no such file"))
+        for path in lacking
+    ]
 
 
 def _files(path: Path) -> Iterator[Path]:

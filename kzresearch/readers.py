@@ -108,6 +108,12 @@ def read(job: Job) -> Read | Refused:
         workbook = Workbook.of(job.name, job.data)
         identity = identify(workbook, job.stated)
         form, figures = recognise(workbook)
+        if form.name != codebook.BUNDLED and identity.period < form.since:
+            return Refused(
+                f"{job.name}: is of version {form.name} of the form, which is used from {form.since} "
+                f"on, but of {identity.period}; give the right period, or mend `from` in the file of "
+                "the version"
+            )
         values = figures["value"]
         broken = accounting.broken(form, values)
         return Read(workbook.sha256, identity, form.name, Sparse.of(values), broken)

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import dataframely as dy
 import polars as pl
@@ -40,6 +40,7 @@ _FIGURES = re.compile(r"form_1m/period=(20\d\d-\d\d)/figures\.parquet")
 OWN = "store/"
 """How the files of the store are told from the bundled ones where both are listed."""
 _METADATA = "kzresearch"
+_WHOLE, _BLANK = "kzresearch-sha256", "0" * 64
 _ROWS_A_GROUP = 2**15
 """Figures that are read together: few, so that one article needs little of a period's file."""
 _FOOTER = 2**15
@@ -144,6 +145,7 @@ class Store:
             os.environ.setdefault("POLARS_CLOUD_FOOTER_READ_SIZE", str(_FOOTER))
         self._looked: tuple[float, dict[str, str]] = (-1e9, {})
         self._known: dict[str, _Period] = {}
+        self._whole: dict[str, str] = {}  # period → the tag of a file found to be whole
 
     @cached_property
     def files(self) -> _Files:
@@ -308,9 +310,19 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 file = stack.enter_context((self.folder / _name(period)).open("rb"))
                 if _tag_of(os.fstat(file.fileno())) == self._period(period).tag:
+                    self._check_whole(period, file)
                     return _Snapshot(file, *self._period(period))
             self._looked = (-1e9, {})
         raise _changed(_name(period))
+
+    def _check_whole(self, period: str, file: IO[bytes]) -> None:
+        """Refuse a file of which a bit has changed since it was written; looked at once."""
+        tag = self._period(period).tag
+        if self._whole.get(period) != tag:
+            if not _is_whole(file.read()):
+                raise _damaged(_name(period))
+            file.seek(0)
+            self._whole[period] = tag
 
     def _unchanged(self, known: dict[str, str]) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Passes figures on that were read of the files that are known; they might be others' now."""
@@ -330,7 +342,7 @@ class Store:
         name = _replaced(sha256)
         if not re.fullmatch("[0-9a-f]{64}", sha256) or not self._has(name):
             return None
-        held = self._scan(name).select("period", *_KEY, "value")
+        held = self._sound(name).select("period", *_KEY, "value")
         return _with_zeros(lambda _: held, self._described(name), pl.lit(value=True))
 
     def replaced_reports(self) -> list[Report]:
@@ -425,6 +437,13 @@ class Store:
         with (self.folder / name).open("rb") as file:
             return _scanned([file], self.where)
 
+    def _sound(self, name: str) -> pl.LazyFrame:
+        """A file's figures for what reads all of it, once it is found to be as it was written."""
+        content = (self.folder / name).read_bytes() if self.folder else self.files.read(name)
+        if not _is_whole(content):
+            raise _damaged(name)
+        return pl.scan_parquet(io.BytesIO(content), hive_partitioning=False)
+
     # Writing
 
     @contextlib.contextmanager
@@ -486,7 +505,7 @@ class Store:
             self._keep(period, report)
         frames = [_nonzero(one) for one in taken]
         if stay and taken:
-            held = self._scan(_name(period)).filter(
+            held = self._sound(_name(period)).filter(
                 pl.col("region").is_in([r.region for r in stay])
             )
             frames.append(held.collect())
@@ -508,7 +527,7 @@ class Store:
             where = f"{region} for {period}" if region else period
             raise UnknownValueError(f"the store holds no report of {where}; see kzresearch store")
         if stay or self.folder is None:  # an object store cannot delete what has not changed
-            held = self._scan(_name(period)).filter(
+            held = self._sound(_name(period)).filter(
                 pl.col("region").is_in([r.region for r in stay])
             )
             self._write(period, before, stay, held.collect())
@@ -530,7 +549,7 @@ class Store:
 
     def _keep(self, period: str, report: Report) -> None:
         """A report that is about to be replaced, under its own checksum."""
-        held = self._scan(_name(period)).filter(pl.col("region") == report.region).collect()
+        held = self._sound(_name(period)).filter(pl.col("region") == report.region).collect()
         self.files.write(_replaced(report.sha256), _parquet(held, [report]))
 
     def _write(
@@ -605,15 +624,28 @@ def _description(reports: Iterable[Report]) -> str:
 
 
 def _parquet(figures: pl.DataFrame, reports: list[Report]) -> bytes:
+    """A file of figures, which has in it the checksum of itself with noughts in that place."""
     buffer = io.BytesIO()
     figures.write_parquet(
         buffer,
         compression="zstd",
         compression_level=5,
         row_group_size=_ROWS_A_GROUP,
-        metadata={_METADATA: _description(reports)},
+        metadata={_METADATA: _description(reports), _WHOLE: _BLANK},
     )
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    return content.replace(_BLANK.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether a file is as `_parquet` made it, to the last bit."""
+    try:
+        digest = pl.read_parquet_metadata(io.BytesIO(content))[_WHOLE].encode()
+    except (KeyError, pl.exceptions.PolarsError):
+        return False
+    return (
+        hashlib.sha256(content.replace(digest, _BLANK.encode(), 1)).hexdigest() == digest.decode()
+    )
 
 
 def _nonzero(taken: Taken) -> pl.DataFrame:

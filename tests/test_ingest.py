@@ -563,7 +563,10 @@ def test_what_is_printed_and_how_it_ends(folder, reports):
     assert "name files or folders" in ran("ingest", check=2).stderr
     assert "does not exist" in ran("ingest", reports / "nowhere", check=2).stderr
     done = ran("ingest", reports, "--period", "2023", check=1)
-    assert done.stderr == "Error: period '2023' is not of the form YYYY-MM, such as 2022-12\n"
+    assert (
+        done.stderr
+        == "Error: period '2023' is not of the form YYYY-MM, such as 2022-12, from 2000 on\n"
+    )
 
 
 # Readers that are lost
@@ -760,3 +763,62 @@ def test_readers_whose_parent_is_gone_end_by_themselves(folder, months):
     process.kill()
     process.communicate(timeout=30)
     until(lambda: gone(children), 30)
+
+
+# Versions of the form
+
+
+def test_a_file_of_another_version_is_explained_drafted_completed_and_taken(folder, reports):
+    path = make_report(reports / "new.xlsx", "KZ-75", F70=23)
+    renamed = "Жестокое обращение, пытки (ст.146)"
+    rewrite(
+        path,
+        {
+            "xl/sharedStrings.xml": lambda xml: xml.replace(
+                "Пытки (ст.146)".encode(), renamed.encode()
+            )
+        },
+    )
+    refused = taken(path, period="2025-03")["new.xlsx"]
+    assert refused.startswith("refused: new.xlsx: R1!A70: expected the caption 'Пытки (ст.146)'")
+    assert refused.endswith("see what differs: kzresearch ingest --explain new.xlsx")
+
+    wrong = ran("ingest", path, "--explain", "--form", "../2025", check=2).stderr
+    assert "use letters, digits, '.', '-' and '_'" in wrong
+    said = ran("ingest", path, "--explain", "--form", "2025").stdout
+    assert (
+        f"'{renamed}', was 'Пытки (ст.146)' [article:146]: row 64 in R1, R1-1, R1-2; row 62" in said
+    )
+    draft = folder / "forms" / "2025.toml"
+    assert f"draft of a version of the form: {draft}; complete it, and ingest again" in said
+    assert own().reports() == []
+    assert "draft not completed: 2025.toml" in taken(path, period="2025-03")["new.xlsx"]
+
+    text = draft.read_text(encoding="utf-8").replace("complete = false", "complete = true")
+    text = text.replace('from = ""', 'from = "2025-01"').replace('name = ""', 'name = "Torture"')
+    draft.write_text(text, encoding="utf-8")
+    assert "nothing: it is of version 2025" in ran("ingest", path, "--explain").stdout
+    early = taken(path, period="2024-12")["new.xlsx"]
+    assert "is of version 2025 of the form, which is used from 2025-01 on, but of 2024-12" in early
+    assert taken(path, period="2025-03") == {"new.xlsx": "taken"}
+    make_report(reports / "old.xlsx", "KZ-71")
+    assert taken(reports / "old.xlsx", period="2025-03") == {"old.xlsx": "taken"}
+    assert [(one.region, one.form_version) for one in own().reports()] == [
+        ("KZ-71", "2022"),
+        ("KZ-75", "2025"),
+    ]
+    cell = {"section": "R1", "article": "146", "measure": "registered"}
+    (row,) = kz.load_form_1m("2025-03", "KZ-75", **cell).iter_rows(named=True)
+    assert (row["value"], row["cell"]) == (23, "R1!F70")
+    assert kz.titles("146")["title_ru"].to_list() == ["Пытки", "Жестокое обращение, пытки"]
+    assert damages() == []
+
+
+def test_a_line_of_a_manifest_without_a_file_is_told_where_a_folder_is_named_too(folder, reports):
+    make_report(reports / "one.xlsx", "KZ-75")
+    listed = reports / "list.csv"
+    listed.write_text("file,period\none.xlsx,2023-12\nOne.XLSX,2023-11\n", encoding="utf-8")
+    assert taken(reports, manifest=listed) == {
+        "one.xlsx": "taken",
+        "One.XLSX": "refused: One.XLSX: the manifest lists it, but there is no such file",
+    }

@@ -361,3 +361,9 @@ def test_series_tells_a_missing_report_from_a_form_without_the_month():
     assert noted["registered_to_2023_12"] == "Article 146. Torture, January–December 2023"
     title = "Article 146. Cruel treatment, torture, January–February 2024"
     assert noted["registered_to_2024_02"] == title
+
+
+def test_a_region_of_which_no_report_is_at_hand_is_one_sentence():
+    for made in (kz.panel, kz.monthly_registrations):
+        with pytest.raises(kz.UnknownValueError, match=r"KZ-61\+79 are at hand; kzresearch ingest"):
+            made("146", region="KZ-61+79")

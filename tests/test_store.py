@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 import resource
 import shutil
 import subprocess
@@ -487,13 +488,33 @@ def test_a_file_that_is_none_of_a_store_is_found_and_taken_out(folder, content):
     assert kz.load_form_1m("2023-11", "KZ-75", "R11").height > 0
 
 
+def test_a_bit_that_has_changed_is_never_read_over(folder):
+    own().put(PERIOD, [taken("KZ-75")])
+    path = folder / NAME
+    content = path.read_bytes()
+    draw = random.Random(1)
+    for _ in range(40):
+        damaged = bytearray(content)
+        damaged[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        for read in (
+            lambda: Store(folder).scan([PERIOD], pl.lit(value=True), ["KZ-75"]).collect(),
+            lambda: Store(folder).put(PERIOD, [taken("KZ-10")]),
+        ):
+            with pytest.raises(OutputError, match="is damaged or no file of a store; take it out"):
+                read()
+        assert path.read_bytes() == damaged
+    path.write_bytes(content)
+    assert Store(folder).scan([PERIOD], pl.lit(value=True), ["KZ-75"]).collect().height == 217_460
+
+
 def test_a_page_of_a_file_that_is_damaged_ends_in_one_sentence(folder):
     own().put(PERIOD, [taken("KZ-75")])
     path = folder / NAME
     content = bytearray(path.read_bytes())
     content[100:-8000] = bytes(len(content) - 8100)
     path.write_bytes(content)
-    with pytest.raises(OutputError, match="store --check says which"):
+    with pytest.raises(OutputError, match="is damaged or no file of a store; take it out"):
         kz.load_form_1m(PERIOD)
     (damage,) = damages()
     assert "\n" not in damage

@@ -51,7 +51,7 @@ class Stated:
     def __post_init__(self) -> None:
         if self.period is not None and not re.fullmatch(PERIOD, str(self.period)):
             raise WorkbookError(
-                f"period {self.period!r} is not of the form YYYY-MM, such as 2022-12"
+                f"period {self.period!r} is not of the form YYYY-MM, such as 2022-12, from 2000 on"
             )
         known = [*region_codes(former=True), COUNTRY]
         if self.region is not None and self.region not in known:

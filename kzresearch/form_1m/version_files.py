@@ -35,7 +35,7 @@ SHEET_KEYS = ("name", "was", "like", *WORDS, *GEOMETRY, "same")
 MAX_HEAD = 40  # rows of a sheet's head
 OF_AN_ARTICLE = ("article", "article_part", "article_detail", "attempt")
 
-_FORM = re.compile(r"\w[\w.-]*", re.ASCII)
+FORM_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _MEASURE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _ROW = re.compile(r"[a-z]+(_[a-z]+)*(:[a-z0-9]+([_-][a-z0-9]+)*)*")
 _NUMBERED = re.compile(r"\b(?:rows?|columns?) \d")
@@ -148,7 +148,7 @@ class VersionFile:
             raise FormError(f"{file}: {error}; mend that line") from None
         head = _Block(file, table, (*HEADER, *TABLES))
         form = head.needed("form", "the version has no name")
-        if not _FORM.fullmatch(form):
+        if not FORM_NAME.fullmatch(form):
             raise head.error(f"form = '{form}' is no name; use letters, digits, '.', '-' and '_'")
         base = head.needed("base", "the version that this one differs from is not named")
         return cls(file, form, base, bool(head.flag("complete")), head.text("from"), table)

@@ -441,7 +441,7 @@ def test_no_scheduler_answers(folder: Path, tmp_path: Path) -> None:
 def test_what_is_no_address_of_a_scheduler(address: str) -> None:
     started = time.monotonic()
     with pytest.raises(ParameterError, match=f"^no Dask scheduler answers at {address}: [^\n]+$"):
-        on_cluster._connected(address)
+        on_cluster.connected(address)
     assert time.monotonic() - started < 10
 
 
