@@ -20,7 +20,7 @@ from kzresearch import store as stores
 from kzresearch.cluster_readers import ClusterReaders
 from kzresearch.errors import KzresearchError, ParameterError, WorkbookError
 from kzresearch.form_1m.identity import Stated
-from kzresearch.form_1m.workbook import Workbook
+from kzresearch.form_1m.workbook import read_file
 from kzresearch.readers import Job, Read, Readers, Refused
 from kzresearch.resources import STORE
 from kzresearch.run.verify import printable
@@ -137,11 +137,11 @@ class _Taking:
                 yield file.stated
                 continue
             try:
-                workbook = Workbook.open(file.path)
+                _, data = read_file(file.path)
             except WorkbookError as error:
                 yield Refused(str(error))
                 continue
-            yield Job(file.name, workbook.data, file.stated)
+            yield Job(file.name, data, file.stated)
 
     def take(self, file: Offered, found: Read | Refused) -> None:
         """Note what was read of a file, and write what is enough for a period."""

@@ -62,6 +62,27 @@ class Head:
         return value if isinstance(value, str) else "" if value is None else f"{value:.15g}"
 
 
+def read_file(path: str | Path) -> tuple[str, bytes]:
+    """A file's name, as it may be shown, and its bytes; WorkbookError if it is missing or too large."""
+    path = Path(path)
+    name = "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in path.name
+    )
+    try:
+        if path.is_dir():
+            raise WorkbookError(f"{name}: a folder; give the path of one .xlsx file")
+        if not path.is_file():  # nor a device or a pipe, which may never end
+            raise WorkbookError(f"{name}: no such file; give the path of one .xlsx file")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise WorkbookError(f"{name}: cannot be read ({error.strerror})") from None
+    if len(data) > MAX_FILE_BYTES:
+        limit = MAX_FILE_BYTES // 2**20
+        raise WorkbookError(f"{name}: larger than {limit} MiB, so no Form 1-M report")
+    return name, data
+
+
 @dataclass(frozen=True)
 class Workbook:
     """One workbook in memory. Every error names the file and what to do about it."""
@@ -73,23 +94,7 @@ class Workbook:
     @classmethod
     def open(cls, path: str | Path) -> Workbook:
         """Read a file; WorkbookError if it is missing, too large or no workbook."""
-        path = Path(path)
-        name = "".join(
-            one if one.isprintable() else one.encode("unicode_escape").decode() for one in path.name
-        )
-        try:
-            if path.is_dir():
-                raise WorkbookError(f"{name}: a folder; give the path of one .xlsx file")
-            if not path.is_file():  # nor a device or a pipe, which may never end
-                raise WorkbookError(f"{name}: no such file; give the path of one .xlsx file")
-            with path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise WorkbookError(f"{name}: cannot be read ({error.strerror})") from None
-        if len(data) > MAX_FILE_BYTES:
-            limit = MAX_FILE_BYTES // 2**20
-            raise WorkbookError(f"{name}: larger than {limit} MiB, so no Form 1-M report")
-        return cls.of(name, data)
+        return cls.of(*read_file(path))
 
     @classmethod
     def of(cls, name: str, data: bytes) -> Workbook:
