@@ -200,6 +200,8 @@ class Trend:
             if found.height
         ]
         intro = "Not to be set beside the figures of calendar years, for they cover:\n"
+        if self.here.is_empty():
+            return captions.markdown("*There is no figure to compare.*")
         return captions.markdown(
             intro + "".join(lines) if lines else "Every figure covers a calendar year."
         )
@@ -273,8 +275,10 @@ class Trend:
         title = f"Where sources disagree: {self._about}" + (f" ({omitted})" if more else "")
         return self._table(shown, title, columns)
 
-    def table(self) -> tables.Table:
+    def table(self) -> tables.Table | Markdown:
         """Every figure, by period, with its unit, publisher, doubt and address."""
+        if self.rows.is_empty():
+            return captions.markdown("*There is none.*")
         ordered = self.rows.sort("period_start", "period_end", "id", nulls_last=True)
         shown = [
             {
@@ -333,8 +337,10 @@ def trend(indicator: str, region: str = COUNTRY, *, unclear: bool = True) -> Tre
     but not among those drawn or compared. `unclear=False` leaves out figures whose period, article
     or meaning is unclear.
 
-    Raises UnknownValueError for an unknown indicator or region, and KzresearchError where no figure
-    is left.
+    Where nobody published a figure and we have none, there are no rows.
+
+    Raises UnknownValueError for an unknown indicator or region, and KzresearchError where every
+    figure is left out as unclear.
 
     Source: the publications named in each row (`published_figures`), and Form 1-M.
     """
@@ -342,6 +348,7 @@ def trend(indicator: str, region: str = COUNTRY, *, unclear: bool = True) -> Tre
         raise UnknownValueError(
             f"unknown indicator {indicator!r}; the table has: {', '.join(INDICATORS)}"
         )
+    datasets.check_region(region)
     own = list(_own(indicator, region))
     table = datasets.load_published()
     every = table.filter(indicator=indicator, **({} if region == COUNTRY else {"region": region}))
@@ -352,10 +359,10 @@ def trend(indicator: str, region: str = COUNTRY, *, unclear: bool = True) -> Tre
             one["contradicted"].append(_named(other))
             other["contradicted"].append(_named(one))
     kept = [row for row in lines if unclear or row["own"] or not _doubtful(row)]
-    if not kept:
-        why = f": all {every.height} of them are unclear" if every.height else ""
+    if lines and not kept:
         raise KzresearchError(
-            f"no figure on {indicator.replace('_', ' ')} in {region_name(region)}{why}"
+            f"no figure on {indicator.replace('_', ' ')} in {region_name(region)}: all "
+            f"{every.height} of them are unclear"
         )
     words = dict.fromkeys(("topic", "period", "length", "shown"), pl.String)
     more: dict[str, Any] = {"year": pl.Int64, "contradicted": pl.List(pl.String)}
@@ -435,7 +442,6 @@ def _own(indicator: str, region: str) -> Iterator[Row]:
     held = datasets.coverage().filter(
         pl.col("source") == FORM_1M, pl.col("period").str.ends_with("-12")
     )
-    datasets.check_reported(max(held["period"].to_list()), region, "146")  # a known region
     if region != COUNTRY:
         held = held.filter(pl.col("region") == region)
     begun = load_regions(former=True).filter(region=region)["valid_from"].drop_nulls()

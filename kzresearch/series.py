@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from kzresearch import captions, panels, sources, tables
+from kzresearch import captions, datasets, panels, sources, tables
 from kzresearch.errors import IncompleteSumWarning
 from kzresearch.figures import NOT_REPORTED, Cell, Figure, number, origin
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
@@ -255,10 +255,16 @@ class Series:
 def over_periods(article: str | int = "146", region: str = COUNTRY) -> Series:
     """An article's registrations in a region, or the country, over all periods at hand.
 
-    Raises UnknownValueError for an article or region that is not known.
+    Empty for a former region of which no report is at hand. Raises UnknownValueError for an article or
+    region that is not known.
 
     Source: Form 1-M.
     """
+    datasets.check_region(region)
+    if region != COUNTRY and region not in datasets.coverage()["region"]:
+        others = over_periods(article)
+        nothing = (one.clear() for one in (others.cumulative, others.monthly, others.terminated))
+        return Series(str(article), region, *nothing)
     with warnings.catch_warnings():  # the summary says it, and the notes
         warnings.simplefilter("ignore", IncompleteSumWarning)
         cumulative = panels.panel(article, region=region)

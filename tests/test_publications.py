@@ -14,6 +14,8 @@ from kzresearch.errors import KzresearchError, UnknownValueError
 from kzresearch.publications import BREAKS, READINGS, change, disagreements, period_in_words
 from kzresearch.rates import MeasureError
 from kzresearch.schemas import FLAGS, INDICATORS
+from kzresearch.store import store
+from tests.stored import taken, torture
 
 
 @pytest.fixture(scope="module")
@@ -543,7 +545,6 @@ def test_a_region_that_lost_a_part_is_marked(region):
     [
         (("registred",), UnknownValueError, "the table has: complaints, registered, in_proceed"),
         (("registered", "Almaty"), UnknownValueError, "KZ-75 \\(Almaty\\)"),
-        (("complaints", "KZ-10"), KzresearchError, "no figure on complaints in Abai Region$"),
     ],
 )
 def test_what_is_not_there_is_one_sentence(arguments, error, message):
@@ -554,3 +555,22 @@ def test_what_is_not_there_is_one_sentence(arguments, error, message):
 def test_nothing_left_is_one_sentence():
     with pytest.raises(KzresearchError, match="in Kazakhstan: all 50 of them are unclear"):
         publications.trend("complaints", unclear=False)
+
+
+def test_where_there_is_no_figure_that_is_said_and_the_notebook_goes_on():
+    nothing = publications.trend("registered", "KZ-61+79")
+    said = nothing.summary().data
+    assert said.startswith("No published figure on *registered* in South Kazakhstan Region")
+    shown = (nothing.comparability(), nothing.changes(), nothing.breaks(), nothing.table())
+    assert all(one.data.startswith("*") for one in (*shown, nothing.disagreement_table()))
+    drawn = kz.charts.timeline(nothing.drawn(), nothing.title, nothing.source_line, nothing.marked)
+    assert "nothing to draw" in drawn.data
+    assert nothing.figures() == {}
+
+
+def test_a_former_region_has_its_own_figures_where_its_reports_are_held(tmp_path, monkeypatch):
+    monkeypatch.setenv("KZRESEARCH_STORE", str(tmp_path))
+    store().put("2017-12", [taken("2017-12", "KZ-61+79", torture(4, 1))])
+    found = publications.trend("registered", "KZ-61+79")
+    assert found.rows.filter(id="registered_2017")["value"].to_list() == [4]
+    assert found.rows["own"].all()

@@ -86,6 +86,17 @@ def test_region_without_a_known_period_goes_on(tmp_path):
     assert "nothing to draw, no period is known" in left.page.read_text(encoding="utf-8")
 
 
+def test_former_region_runs_without_a_report_of_it_and_with_one(tmp_path, monkeypatch):
+    parameters, store = {"region": "KZ-61+79"}, Store(tmp_path / "store")
+    monkeypatch.setenv("KZRESEARCH_STORE", store.where)
+    left = run("trends", parameters, tmp_path / "without")
+    assert left.record["results"] == {}
+    assert "No published figure" in left.page.read_text(encoding="utf-8")
+    store.put("2017-12", [taken("2017-12", "KZ-61+79", torture(4, 1))])
+    left = run("trends", parameters, tmp_path / "with")
+    assert left.record["results"]["registered_2017"]["value"] == 4
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
