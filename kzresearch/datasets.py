@@ -36,7 +36,7 @@ from kzresearch.schemas import (
     TortureIndices,
     Workbooks,
 )
-from kzresearch.store import store
+from kzresearch.store import Report, store
 
 Filter = str | int | Sequence[str | int] | None
 
@@ -277,10 +277,18 @@ def load_workbooks() -> dy.DataFrame[Workbooks]:
     return Workbooks.validate(both)
 
 
+def every_workbook() -> pl.DataFrame:
+    """`load_workbooks` with those that were replaced, whose figures can be read as well."""
+    bundled = bundled_workbooks()
+    ours = [vars(one) for one in (*store().reports(), *store().replaced_reports())]
+    own = pl.DataFrame(ours, schema=dict.fromkeys(Report.__dataclass_fields__, pl.String))
+    own = own.with_columns(form=pl.lit("1-M"), source=pl.lit(SOURCE)).select(bundled.columns)
+    return pl.concat([bundled, own]).unique("sha256", keep="first", maintain_order=True)
+
+
 def readable() -> set[str]:
     """The checksums of all workbooks whose figures can be read, those that were replaced included."""
-    ours = (*store().reports(), *store().replaced_reports())
-    return {*bundled_workbooks()["sha256"], *(one.sha256 for one in ours)}
+    return set(every_workbook()["sha256"])
 
 
 @cache

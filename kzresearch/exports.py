@@ -19,10 +19,12 @@ from xlsxwriter.exceptions import XlsxWriterException
 from xlsxwriter.worksheet import Worksheet
 
 from kzresearch import __version__, schemas
+from kzresearch.datasets import every_workbook
 from kzresearch.errors import KzresearchError, OutputError, UnknownValueError
 from kzresearch.form_1m import codebook as form
+from kzresearch.form_1m.reader import SOURCE as FORM_1M
 from kzresearch.publish.datapackage import TABLES, origin
-from kzresearch.sources import load_sources
+from kzresearch.sources import load_sources, own_workbooks, source_of
 
 Json = dict[str, Any]
 PACKAGE = "datapackage"
@@ -43,6 +45,8 @@ _NESTED = {
 """What a column of lists or structs is, in whatever table."""
 _ALIKE = 3
 """How many columns a table shares with its contract at least, else none is taken for it."""
+_OF_WORKBOOK = ("file", "region", "region_source", "period", "period_source")
+"""What is told of each workbook among the sources: its file's name, and who stated the rest."""
 _LINE = dict.fromkeys(
     ["kind", "section", "name", "meaning", "unit", "article", "title_ru", "caption", "note"],
     pl.String,
@@ -275,16 +279,30 @@ def _form(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _sources(frame: pl.DataFrame, contract: type[dy.Schema] | None) -> pl.DataFrame:
-    """The lines of `load_sources` that the rows name, each file by its checksum."""
+    """The lines of `load_sources` that the rows name, each file by its checksum.
+
+    The user's own workbooks have such lines too, and every workbook its region and period.
+    """
     known = pl.DataFrame(load_sources())
-    workbooks = _texts(frame, "workbook", "sha256", "cells")
-    files = known.filter(pl.col("sha256").is_in(workbooks))
-    own = _CONTRACTS[contract] if contract else ()
-    ids = _texts(frame, "source", "sources").union(own) - set(files["id"])
+    workbooks = _workbooks(frame)
+    books = every_workbook()
+    own = own_workbooks(workbooks).intersection(books["sha256"])
+    block = source_of(FORM_1M, own)
+    told = {name: block.get(name) or None for name in known.columns}
+    of_own = pl.DataFrame([told | {"sha256": one} for one in sorted(own)], schema=known.schema)
+    files = pl.concat([known.filter(pl.col("sha256").is_in(workbooks)), of_own])
+    always = _CONTRACTS[contract] if contract else ()
+    ids = _texts(frame, "source", "sources").union(always) - set(files["id"])
     rest = known.filter(pl.col("id").is_in(ids)).unique("id", keep="first", maintain_order=True)
     of_file = pl.lit(None).alias
     rest = rest.with_columns(of_file(name) for name in ("path", "sha256", "bytes", "url"))
-    return pl.concat([files, rest], how="vertical_relaxed")
+    lines = pl.concat([files, rest], how="vertical_relaxed")
+    return lines.join(books.select("sha256", *_OF_WORKBOOK), on="sha256", how="left")
+
+
+def _workbooks(frame: pl.DataFrame) -> set[str]:
+    """The checksums of the files that the rows name."""
+    return _texts(frame, "workbook", "sha256", "cells")
 
 
 def _texts(frame: pl.DataFrame, *names: str) -> set[str]:
@@ -319,7 +337,7 @@ def _package(frame: pl.DataFrame, columns: list[str], of_file: Json) -> Json:
         **of_file,
         "title": about.title,
         "schema": {"fields": fields, "missingValues": [""]},
-        **origin(about.sources["id"].unique(maintain_order=True).to_list()),
+        **origin(about.sources["id"].unique(maintain_order=True).to_list(), _workbooks(frame)),
     }
     beside = {"codebook": about.codebook, "sources": about.sources}
     return {

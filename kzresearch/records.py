@@ -302,7 +302,7 @@ def run_record(
         "figures": figures_of(executed),
         "outputs": outputs_of(executed),
         "workbooks": _workbooks(results),
-        "sources": [_source(source_id) for source_id in used],
+        "sources": [_source(source_id, results) for source_id in used],
         "data": now.data,
         "code": now.code(json.loads(task.source)),
         "software": {"name": "kzresearch", "version": __version__, "git": now.git},
@@ -335,10 +335,10 @@ def _workbooks(results: dict[str, Json]) -> list[Json]:
         for file in sources.raw_files(block["id"])
     }
     if not known.keys() >= used.keys():  # those of the user's own store
-        from kzresearch.datasets import load_workbooks
+        from kzresearch.datasets import every_workbook
 
         columns = ("sha256", "file", "region", "period", "source")
-        for sha256, *about in load_workbooks().select(columns).iter_rows():
+        for sha256, *about in every_workbook().select(columns).iter_rows():
             known.setdefault(sha256, dict(zip(columns[1:], about, strict=True)) | {"address": None})
     unknown = dict.fromkeys(("file", "region", "period", "source", "address"))
     return [{"sha256": sha256, **known.get(sha256, unknown)} for sha256 in used]
@@ -392,8 +392,9 @@ def opening(notebook: Json) -> tuple[str, str]:
     return title.lstrip("# ").strip(), rest.strip().split("\n\n")[0]
 
 
-def _source(source_id: str) -> Json:
-    block = sources.source(source_id)
+def _source(source_id: str, results: dict[str, Json]) -> Json:
+    workbooks = {cell["workbook"] for one in results.values() for cell in one["cells"]}
+    block = sources.source_of(source_id, workbooks)
     names = (
         *("id", "title", "producer", "version", "citation", "address", "licence"),
         *("licence_address", "date_published", "date_accessed"),

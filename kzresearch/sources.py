@@ -9,7 +9,7 @@ import re
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -54,6 +54,22 @@ def read_sources(file: Path | None = None) -> tuple[dict[str, Any], ...]:
 def source(source_id: str) -> dict[str, Any]:
     """One source's block."""
     return next(block for block in read_sources() if block["id"] == source_id)
+
+
+def source_of(source_id: str, workbooks: Collection[str]) -> dict[str, Any]:
+    """One source's block, as it is to be cited for figures from these workbooks, by checksum.
+
+    Its `own` part holds where some are the user's own, in no list of raw files, and none is in its.
+    """
+    block = source(source_id)
+    named = {file.source for file in _every_file() if file.sha256 in workbooks}
+    own = own_workbooks(workbooks) and source_id not in named
+    return {**block, **block.get("own", {})} if own else block
+
+
+def own_workbooks(workbooks: Collection[str]) -> set[str]:
+    """Those of the workbooks, by checksum, that are no source's raw file: the user's own."""
+    return set(workbooks) - {file.sha256 for file in _every_file()}
 
 
 def raw_files(source_id: str, file: Path | None = None) -> list[RawFile]:

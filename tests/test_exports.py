@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
@@ -21,6 +22,9 @@ from polars.testing import assert_frame_equal
 import kzresearch as kz
 from kzresearch import cli, exports, schemas
 from kzresearch.run import results
+from kzresearch.store import store
+from tests import stored
+from tests.stored import taken
 
 ENDINGS = ["csv", "parquet", "xlsx"]
 FORMULAS = [
@@ -199,6 +203,45 @@ def test_sources_are_the_files_that_the_figures_were_taken_from(tmp_path):
     (line,) = resource(package_of(tmp_path / "less.csv"), "sources")["data"]
     assert line["id"] == "form_1m"
     assert "sha256" not in line
+
+
+def test_ones_own_workbooks_are_sources_without_the_bundled_copies(tmp_path, monkeypatch):
+    monkeypatch.setenv("KZRESEARCH_STORE", str(tmp_path / "store"))
+    one = taken("2023-12", "KZ-75", stored.torture(4, 1))
+    store().put("2023-12", [one])
+    own = kz.load_form_1m("2023-12", "KZ-75", "R1", "146")
+    kz.export(own, tmp_path / "own.csv")
+    kz.export(own, tmp_path / "own.xlsx")
+    package = package_of(tmp_path / "own.csv")
+    (line,) = resource(package, "sources")["data"]
+    assert without_nulls(as_lines(read_sheets(tmp_path / "own.xlsx")["sources"])) == [line]
+    stated = ("sha256", "file", "region", "region_source", "period", "period_source")
+    assert {name: line[name] for name in stated} == {
+        name: vars(one.report)[name] for name in stated
+    }
+    (origin,) = resource(package, "data")["sources"]
+    assert line["citation"] == origin["citation"]
+    assert "Copies of the 20" not in line["citation"]
+    assert "2022-12" not in line["version"]
+    (terms,) = resource(package, "data")["licenses"]
+    assert line["licence"] == terms["title"] == "Official statistics, the producer's terms not known"
+
+    both = pl.concat([own, kz.load_form_1m("2022-12", "KZ-75", "R1", "146")])
+    kz.export(both, tmp_path / "both.csv")
+    package = package_of(tmp_path / "both.csv")
+    (origin,) = resource(package, "data")["sources"]
+    assert "Copies of the 20" in origin["citation"]
+    lines = resource(package, "sources")["data"]
+    assert {line["sha256"] for line in lines} == set(both["workbook"])
+    assert [line["period"] for line in lines] == ["2022-12", "2023-12"]
+    assert ["Copies of the 20" in line["citation"] for line in lines] == [True, False]
+
+    corrected = taken("2023-12", "KZ-75", stored.torture(5, 1))
+    report = replace(corrected.report, sha256="1" * 64)
+    store().put("2023-12", [corrected._replace(report=report)])
+    kz.export(own, tmp_path / "replaced.csv")
+    (line,) = resource(package_of(tmp_path / "replaced.csv"), "sources")["data"]
+    assert line["sha256"] == one.report.sha256
 
 
 def test_columns_of_ones_own_are_written_without_a_meaning(tmp_path):

@@ -68,6 +68,19 @@ def test_a_notebook_runs_on_an_own_period_without_a_change(place, record):
     assert "January–December 2023" in page
 
 
+def test_its_source_is_cited_without_the_bundled_copies(place, record):
+    found = json.loads(record.read_text(encoding="utf-8"))
+    (form,) = [one for one in found["sources"] if one["id"] == "form_1m"]
+    assert form["licence"] == "Official statistics, the producer's terms not known"
+    assert form["licence_address"] is None
+    assert form["title"] == kz.load_sources().filter(id="form_1m")["title"][0]
+    cited = ran(place, "cite", record)
+    assert form["citation"] in cited
+    for said in (cited, ran(place, "trace", record, "article_registered"), json.dumps(form)):
+        assert "Copies of the 20" not in said
+        assert "city-crime" not in said
+
+
 def test_its_figures_are_traced_also_once_a_report_is_replaced(
     place, record, tmp_path, monkeypatch
 ):

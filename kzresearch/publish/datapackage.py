@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import new_class
 from typing import Any, NamedTuple
@@ -212,11 +212,14 @@ def parquet_of(csv: str) -> str:
     return csv.removesuffix(".gz").removesuffix(".csv") + ".parquet"
 
 
-def origin(ids: Sequence[str]) -> Json:
-    """The sources and the terms of what was taken from them; nothing where it was from none."""
+def origin(ids: Sequence[str], workbooks: Collection[str] = ()) -> Json:
+    """The sources and the terms of what was taken from them; nothing where it was from none.
+
+    `workbooks` are those that it was taken from, by checksum, where they are known.
+    """
     if not ids:
         return {}
-    blocks = [sources.source(one) for one in ids]
+    blocks = [sources.source_of(one, workbooks) for one in ids]
     return {"sources": [_source(block) for block in blocks], "licenses": _licences(blocks)}
 
 
