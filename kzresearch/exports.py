@@ -286,7 +286,7 @@ def _sources(frame: pl.DataFrame, contract: type[dy.Schema] | None) -> pl.DataFr
     known = pl.DataFrame(load_sources())
     workbooks = _workbooks(frame)
     books = every_workbook()
-    own = own_workbooks(workbooks).intersection(books["sha256"])
+    own = own_workbooks(workbooks)
     block = source_of(FORM_1M, own)
     told = {name: block.get(name) or None for name in known.columns}
     of_own = pl.DataFrame([told | {"sha256": one} for one in sorted(own)], schema=known.schema)

@@ -9,7 +9,7 @@ import re
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +25,8 @@ from kzresearch.schemas import Sources
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
+
+    from kzresearch.figures import Figure
 
 RAW_FOLDER = "KZRESEARCH_RAW"
 """Environment variable: a folder of raw files, laid out as the paths in `sources.toml`."""
@@ -59,7 +61,7 @@ def source(source_id: str) -> dict[str, Any]:
 def source_of(source_id: str, workbooks: Collection[str]) -> dict[str, Any]:
     """One source's block, as it is to be cited for figures from these workbooks, by checksum.
 
-    Its `own` part holds where some are the user's own, in no list of raw files, and none is in its.
+    Its `own` part holds where some are the user's own, and none is among its raw files.
     """
     block = source(source_id)
     named = {file.source for file in _every_file() if file.sha256 in workbooks}
@@ -68,8 +70,13 @@ def source_of(source_id: str, workbooks: Collection[str]) -> dict[str, Any]:
 
 
 def own_workbooks(workbooks: Collection[str]) -> set[str]:
-    """Those of the workbooks, by checksum, that are no source's raw file: the user's own."""
-    return set(workbooks) - {file.sha256 for file in _every_file()}
+    """Those of the workbooks, by checksum, that are in the user's store and no source's raw file."""
+    others = set(workbooks) - {file.sha256 for file in _every_file()}
+    if not others:  # then the store need not be asked
+        return others
+    from kzresearch.datasets import every_workbook
+
+    return others.intersection(every_workbook()["sha256"])
 
 
 def raw_files(source_id: str, file: Path | None = None) -> list[RawFile]:
@@ -100,13 +107,17 @@ def load_sources() -> dy.DataFrame[Sources]:
     return Sources.validate(pl.DataFrame(lines, schema=Sources.create_empty().schema))
 
 
-def references(source_ids: list[str]) -> Markdown:
-    """The sources named, each with its citation, licence and address, for the end of a notebook."""
+def references(source_ids: list[str], figures: Iterable[Figure] = ()) -> Markdown:
+    """The sources named, each with its citation, licence and address, for the end of a notebook.
+
+    `figures` are those recorded: where all are from the user's own workbooks, that is what is cited.
+    """
     from IPython.display import Markdown
 
+    workbooks = {cell.workbook for one in figures for cell in one.cells}
     lines = []
     for source_id in source_ids:
-        block = source(source_id)
+        block = source_of(source_id, workbooks)
         lines.append(f"- {block['citation']} Terms: {block['licence']}. (`{source_id}`)")
     return Markdown("\n".join(lines))
 

@@ -224,7 +224,9 @@ def test_ones_own_workbooks_are_sources_without_the_bundled_copies(tmp_path, mon
     assert "Copies of the 20" not in line["citation"]
     assert "2022-12" not in line["version"]
     (terms,) = resource(package, "data")["licenses"]
-    assert line["licence"] == terms["title"] == "Official statistics, the producer's terms not known"
+    assert (
+        line["licence"] == terms["title"] == "Official statistics, the producer's terms not known"
+    )
 
     both = pl.concat([own, kz.load_form_1m("2022-12", "KZ-75", "R1", "146")])
     kz.export(both, tmp_path / "both.csv")

@@ -79,6 +79,9 @@ def test_its_source_is_cited_without_the_bundled_copies(place, record):
     for said in (cited, ran(place, "trace", record, "article_registered"), json.dumps(form)):
         assert "Copies of the 20" not in said
         assert "city-crime" not in said
+    page = record.with_suffix(".html").read_text(encoding="utf-8")
+    assert form["citation"] in page
+    assert "Copies of the 20" not in page
 
 
 def test_its_figures_are_traced_also_once_a_report_is_replaced(

@@ -76,7 +76,8 @@ def collection(records: Sequence[Json]) -> dict[str, str]:
 
 
 def _formats(item: Json, records: Sequence[Json]) -> dict[str, str]:
-    used = {one["id"]: one for record in records for one in record["sources"]}
+    every = [one for record in records for one in record["sources"]]
+    used = {(one["id"], one["citation"]): one for one in every}
     with_files = {one["source"] for record in records for one in record["workbooks"]}
     items = [item, *(_source(one, with_files) for one in used.values())]
     cited = [_text(item)]
