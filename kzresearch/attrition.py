@@ -205,8 +205,13 @@ def _found(
         found = flows.flow_figures(period, region, row, among=rows)
     except UnknownValueError:
         return None, f"No comparison with {name}: {period} reports nothing on it."
-    if found[1]["pending"].value is None:
-        return None, f"No comparison with {name}: its gross caseload is not reported for {period}."
+    pending = found[1]["pending"]
+    if pending.value is None:
+        what = f"its figures do not add up in the source ({pending.note})"
+        missing = "its gross caseload is not reported"
+        return None, (
+            f"No comparison with {name}: {what if pending.shown else missing} for {period}."
+        )
     return found, None
 
 
@@ -353,6 +358,7 @@ def recorded(flow: pl.DataFrame, cohort: pl.DataFrame, compared: pl.DataFrame) -
     found: dict[str, Figure] = {}
     for prefix, frame, unit in (("", flow, SHARE), ("cohort_", cohort, SHARE_OF_YEAR)):
         lines = frame if not prefix else frame.filter(pl.col("kind") != "part")
+        lines = lines.with_columns(shown=flows.SHOWN)
         found |= {f"{prefix}{line['step']}": _figure(line) for line in lines.to_dicts()}
         for line in lines.filter(kind="outcome").to_dicts():
             if prefix and line["step"] not in COMPARED:
@@ -385,4 +391,5 @@ def _figure(line: dict[str, Any]) -> Figure:
         tuple(line["sources"]),
         line.get("formula"),
         line.get("note"),
+        line.get("shown"),
     )

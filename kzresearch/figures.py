@@ -12,6 +12,8 @@ import polars as pl
 from kzresearch.errors import KzresearchError
 
 NOT_REPORTED = "not reported"
+CONTRADICTED = "does not add up in the source"
+"""What is shown of a figure that cannot be computed, as what the source reports contradicts itself."""
 NOT_DEFINED = "not defined"
 """What is shown of a share of nothing, though all that it needs is reported."""
 LEAST = 0.0005

@@ -51,6 +51,11 @@ def _outcome(name: str, label: str, measure: str | None) -> Step:
     return Step(name, label, "gross_caseload", measure)
 
 
+SHOWN = pl.when(
+    pl.col("step") == "pending", pl.col("count").is_null(), pl.col("note").is_not_null()
+).then(pl.lit(figures.CONTRADICTED))
+"""What is shown in place of a count that the source's figures contradict; null for other lines."""
+
 OUTCOMES = (
     _outcome(
         "terminated_rehabilitating",
@@ -179,7 +184,8 @@ def flow_figures(
     pending = bases["net_caseload"][1] - figures.total([steps[n] for n in LEFT])
     if pending.value is not None and pending.value < 0:
         left = figures.number(-pending.value)
-        pending = replace(pending, value=None, note=f"{left} more left the caseload than it held")
+        note = f"{left} more left the caseload than it held"
+        pending = replace(pending, value=None, note=note, shown=figures.CONTRADICTED)
     steps["pending"] = replace(
         pending,
         formula="net caseload − completed − interrupted − term expired − transferred − time-barred",

@@ -178,10 +178,12 @@ class RegionalReport:
     def country(self) -> dict[str, Figure]:
         """The regions together: `STEPS`."""
         formula = f"sum of {len(self.flow)} regions"
-        return {
-            name: figures.total([of[name] for of in self.flow.values()]).named(formula)
-            for name in STEPS
-        }
+        found = {}
+        for name in STEPS:
+            parts = [of[name] for of in self.flow.values()]
+            shown = next((one.shown for one in parts if one.shown), None)
+            found[name] = replace(figures.total(parts), formula=formula, shown=shown)
+        return found
 
     @cached_property
     def rates(self) -> dict[str, Figure]:
@@ -270,7 +272,10 @@ class RegionalReport:
         """`counts`, and the regions together, as a table."""
         together = {"label": f"All {len(self.flow)} regions"}
         together |= {name: self.country[name].text for name in STEPS}
-        shown = self.counts.select("label", *(tables.as_text(name, number) for name in STEPS))
+        shown = pl.DataFrame(
+            {"label": label} | {name: self.flow[region][name].text for name in STEPS}
+            for region, label in self.counts.select("region", "label").iter_rows()
+        )
         return tables.Table(
             pl.concat([shown, pl.DataFrame([together])]),
             f"{self.article_name}: offences by region, largest gross caseload first",
@@ -326,7 +331,8 @@ class RegionalReport:
         by_id = dict.fromkeys(source for ids in held for source in ids)
         names = "; ".join(sources.source(source_id)["attribution"] for source_id in by_id)
         line = f"Kazakhstan by region, {captions.months(self.period)}. Source: {names}"
-        books = f"Workbooks of {len(held)} regions; military, transport and central bodies file"
+        regions = "1 region" if len(held) == 1 else f"{len(held)} regions"
+        books = f"Workbooks of {regions}; military, transport and central bodies file"
         return f"{line}. {books} their own" if FORM_1M in by_id else line
 
     @property

@@ -10,6 +10,7 @@ import polars as pl
 from IPython.display import Markdown
 from jinja2 import Environment
 
+from kzresearch import flows
 from kzresearch.figures import NOT_DEFINED, Cell, estimate, number, origin, percent
 
 _LEFT, _RIGHT = "text-align: left", "text-align: right; white-space: nowrap"
@@ -134,7 +135,7 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
         .sort(order.replace_strict(places), part, maintain_order=True)
         .select(
             label=pl.concat_str(pl.when(part).then(pl.lit("· ")).otherwise(pl.lit("")), "label"),
-            count=as_text("count", number),
+            count=pl.coalesce(flows.SHOWN, as_text("count", number)),
             share=as_text("share", percent, null=""),
             interval=as_limits("lower", "upper", percent),
             origin=pl.struct("cells", "sources").map_elements(_origin, return_dtype=pl.String),

@@ -7,6 +7,8 @@ import kzresearch as kz
 from kzresearch import attrition, flows, tables
 from kzresearch.errors import UnknownValueError
 from kzresearch.figures import Figure, estimate, origin, percent, with_limits
+from kzresearch.store import store
+from tests.stored import taken
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +189,17 @@ def test_what_cannot_be_compared_is_left_out_with_a_sentence(where, others, sent
     assert sentence in said
     assert compared.frame["row"].unique().to_list() == [f"article:{where[2]}"]
     assert f"*{said}*" == compared.notes().data
+
+
+def test_figures_that_contradict_each_other_are_not_said_to_be_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv("KZRESEARCH_STORE", str(tmp_path))
+    completed = {("R1", "total", "completed"): 9.0, ("R1", "total", "in_proceedings"): 4.0}
+    store().put("2023-12", [taken("2023-12", "KZ-75", completed)])
+    (said,) = attrition.comparison("2023-12", "KZ-75", others="total").left_out
+    assert said == (
+        "No comparison with all offences: its figures do not add up in the source (5 more left the "
+        "caseload than it held) for 2023-12."
+    )
 
 
 def test_nothing_to_compare_with_is_no_error():

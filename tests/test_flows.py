@@ -158,6 +158,11 @@ def test_more_cases_out_than_in_are_said_and_not_drawn(monkeypatch):
     note = flow.filter(step="gross_caseload")["note"].item()
     assert note == "the source differs: 183 more left the caseload than it held"
     assert flow.filter(step="interrupted")["share"].item() is None
+    said = "does not add up in the source"
+    table = kz.tables.flow(flow, "t", "s").frame
+    assert table.filter(label="pending")["count"].item() == said
+    found = attrition.recorded(flow, flow, attrition.comparison("2022-12", "KZ-75").frame)
+    assert (found["pending"].value, found["pending"].text) == (None, said)
 
 
 def test_figures_are_read_once_and_again_where_the_file_changed(monkeypatch):

@@ -17,6 +17,8 @@ from kzresearch.charts.places import CITIES, SHADES
 from kzresearch.errors import SourceError, UnknownValueError
 from kzresearch.figures import number
 from kzresearch.geography import RegionalReport, regional_report
+from kzresearch.store import store
+from tests.stored import taken, torture
 
 # Gross caseload, registered (net), terminated: torture by region, as read from the workbooks by hand.
 TORTURE = {
@@ -245,6 +247,20 @@ def test_summary_and_bounds(report):
     assert "17 units of before" in report.about_rates().data
     assert "19,634,983 persons" in report.about_rates().data
     assert report.source_line.endswith("military, transport and central bodies file their own")
+
+
+def test_region_whose_figures_contradict_each_other_is_not_said_to_report_none(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("KZRESEARCH_STORE", str(tmp_path))
+    completed = {("R1", "article:146", "completed"): 9, ("R1", "article:146", "in_proceedings"): 4}
+    store().put("2023-12", [taken("2023-12", "KZ-75", torture(4, 1) | completed)])
+    found = RegionalReport("2023-12", "146")
+    shown = dict(found.counts_table().frame.select("label", "pending").rows())
+    said = "does not add up in the source"
+    assert shown["Almaty"] == shown["All 20 regions"] == said
+    assert shown["Ulytau"] == "not reported"
+    assert "Workbooks of 1 region; military" in found.source_line
 
 
 def test_region_that_did_not_report_is_not_nought(monkeypatch):
