@@ -112,8 +112,6 @@ def scan_form_1m(
         return _of_workbooks(workbook, wanted, periods, regions)
 
     held = _held(periods, regions)
-    if not held:
-        raise UnknownValueError(f"no period has figures for {', '.join(regions or ())}")
     as_reported = list(_reports({p: there for p, there in held.items() if there}, wanted))
     if regions is None or COUNTRY not in regions:
         return pl.concat(as_reported)
