@@ -231,11 +231,10 @@ def _figures(what: _What, periods: list[str]) -> pl.DataFrame:
     if what.regions is not None and not what.country:
         there = there.filter(pl.col("region").is_in(what.regions))
     held = there["period"].unique().sort().to_list()
-    asked = what.regions if held or what.country else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteSumWarning)
         found = datasets.scan_form_1m(
-            held or None, asked, what.section, measure=what.measure, row=what.row
+            held or None, what.regions, what.section, measure=what.measure, row=what.row
         )
     others = pl.format(
         "{} has {}", "source", pl.col("value").cast(pl.String).str.strip_suffix(".0")

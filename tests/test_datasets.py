@@ -122,10 +122,6 @@ def test_scan_is_lazy_and_the_same():
         ({"section": "R4", "measure": "registered"}, r"measure of section R4"),
         ({"section": "R11", "article": "146"}, r"row of section R11"),
         ({"period": "2021-02", "region": "KZ-75"}, r"2021-02 has no figures for KZ-75; it has: KZ"),
-        (
-            {"region": "KZ-61+79"},
-            r"no figures for KZ-61\+79 are at hand; kzresearch ingest takes reports",
-        ),
         ({"period": "2021-02"}, r"2021-02 has no figures for the regions; it has: KZ"),
         ({"region": []}, r"no region given"),
     ],
