@@ -421,9 +421,10 @@ def break_cells(chance: random.Random, section: str, data: bytes) -> bytes:
     for start, end in sorted(chosen, reverse=True):
         xml = xml[:start] + _other_cell(chance, xml[start:end], plain) + xml[end:]
     found = io.BytesIO()
-    with zipfile.ZipFile(found, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(found, "w") as archive:
         for name, part in parts:
-            archive.writestr(name, xml if name == own else part)
+            info = zipfile.ZipInfo(name)  # of no time: the same case has the same bytes
+            archive.writestr(info, xml if name == own else part, zipfile.ZIP_DEFLATED, 1)
     return found.getvalue()
 
 
