@@ -31,8 +31,8 @@ from kzresearch.store import Sparse
 
 MAX_SECONDS = 120
 MAX_BYTES = 500 * 2**20
-_AHEAD = 2
-"""Workbooks held in memory for each process, so that none waits for the next."""
+_AHEAD = 8
+"""Workbooks held in memory for each process: it goes on while a period is written."""
 _SERVE = "from kzresearch.readers import serve; serve()"
 
 
