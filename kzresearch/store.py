@@ -57,7 +57,8 @@ _KEY = [*_PLACE, "region"]
 class Report:
     """One workbook in the store: whose it is, of which period and version of the form, and who says so.
 
-    `figures` is the checksum of what was read from it: of all its figures, in the form's order.
+    `form_checksum` is that of the version as it was then: names of figures are taken from it. `figures` is
+    the checksum of what was read from it: of all its figures, in the form's order.
     """
 
     sha256: str
@@ -68,6 +69,7 @@ class Report:
     period: str
     period_source: str
     form_version: str
+    form_checksum: str
     figures: str
 
 
@@ -103,7 +105,8 @@ class Taken(NamedTuple):
     def of(cls, figures: Sparse | pl.Series, **report: Any) -> Taken:
         """A report of these figures: all of them, or without zeros."""
         sparse = Sparse.of(figures) if isinstance(figures, pl.Series) else figures
-        return cls(Report(**report, figures=sparse.checksum), sparse)
+        form = codebook.form(report["form_version"]).checksum
+        return cls(Report(**report, form_checksum=form, figures=sparse.checksum), sparse)
 
 
 def checksum(values: pl.Series) -> str:
@@ -677,8 +680,15 @@ def _with_zeros(
     ordered = sorted(reports, key=lambda one: (one.period, one.form_version))
     parts = []
     for version, run in groupby(ordered, lambda one: one.form_version):
-        held = list(run)
-        parts.append(_of_version(codebook.form(version), held, figures(held), wanted))
+        form, held = codebook.form(version), list(run)
+        for one in held:
+            if one.form_checksum != form.checksum:
+                raise OutputError(
+                    f"version {version} of the form is described otherwise than when {one.region} for "
+                    f"{one.period} was taken; describe it as it was, or remove that period (kzresearch "
+                    f"store --remove {one.period}) and ingest it again"
+                )
+        parts.append(_of_version(form, held, figures(held), wanted))
     return pl.concat(parts) if parts else pl.LazyFrame(schema=Form1M.create_empty().schema)
 
 

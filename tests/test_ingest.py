@@ -813,6 +813,14 @@ def test_a_file_of_another_version_is_explained_drafted_completed_and_taken(fold
     assert kz.titles("146")["title_ru"].to_list() == ["Пытки", "Жестокое обращение, пытки"]
     assert damages() == []
 
+    # What is described otherwise afterwards would give figures under other names, and noughts.
+    other = draft.read_text(encoding="utf-8").replace(
+        'row = "article:146"', 'row = "article:146-9"'
+    )
+    draft.write_text(other, encoding="utf-8")
+    with pytest.raises(kz.KzresearchError, match="2025"):
+        kz.load_form_1m("2025-03", "KZ-75", section="R1", measure="registered")
+
 
 def test_a_line_of_a_manifest_without_a_file_is_told_where_a_folder_is_named_too(folder, reports):
     make_report(reports / "one.xlsx", "KZ-75")

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -486,6 +487,13 @@ def test_a_file_that_is_none_of_a_store_is_found_and_taken_out(folder, content):
     assert told("store", "--remove", PERIOD).startswith("0\n")
     assert damages() == []
     assert kz.load_form_1m("2023-11", "KZ-75", "R11").height > 0
+
+
+def test_a_version_that_is_described_otherwise_since_gives_no_figure(folder):
+    one = taken("KZ-75")
+    own().put(PERIOD, [one._replace(report=replace(one.report, form_checksum="1" * 64))])
+    with pytest.raises(OutputError, match="version 2022 of the form is described otherwise than"):
+        kz.load_form_1m(PERIOD, "KZ-75", "R1")
 
 
 def test_a_bit_that_has_changed_is_never_read_over(folder):

@@ -6,6 +6,7 @@ are the form's own: a workbook whose captions differ is not understood and not r
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from contextlib import suppress
@@ -82,6 +83,18 @@ class Form:
     def section_names(self) -> list[str]:
         """The sections in the form's order."""
         return self.sections["section"].to_list()
+
+    @cached_property
+    def checksum(self) -> str:
+        """Of what its columns and rows are called and counted in: another where figures would be others'."""
+        digest = hashlib.sha256()
+        for table, names in (
+            (self.columns, ("section", "number", "measure", "unit")),
+            (self.rows, ("section", "code", "row")),
+        ):
+            for name in names:
+                digest.update("\n".join(map(str, table[name].to_list())).encode() + b"\0")
+        return digest.hexdigest()
 
     @cached_property
     def sheet_names(self) -> list[str]:
