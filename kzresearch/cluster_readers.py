@@ -57,7 +57,8 @@ class ClusterReaders:
 
         ahead: deque[tuple[str, Any]] = deque()
         try:
-            for job in jobs:
+            for named in jobs:
+                job = named if isinstance(named, Refused) else named.loaded()
                 ahead.append(("", job) if isinstance(job, Refused) else (job.name, self._sent(job)))
                 if len(ahead) > _AHEAD * (sum(self._client.nthreads().values()) or 1):
                     yield _result(*ahead.popleft())

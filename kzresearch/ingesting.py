@@ -18,9 +18,8 @@ import polars as pl
 from kzresearch import datasets
 from kzresearch import store as stores
 from kzresearch.cluster_readers import ClusterReaders
-from kzresearch.errors import KzresearchError, ParameterError, WorkbookError
+from kzresearch.errors import KzresearchError, ParameterError
 from kzresearch.form_1m.identity import Stated
-from kzresearch.form_1m.workbook import read_file
 from kzresearch.readers import Job, Read, Readers, Refused
 from kzresearch.resources import STORE
 from kzresearch.run.verify import printable
@@ -93,9 +92,9 @@ def ingest(
         raise ParameterError(str(error)) from None
     files = offered([Path(one) for one in given], stated, manifest)
     with _using(store) as where, where.locked():
-        taking = _Taking(where, replace=replace, asks=progress.asks)
         progress.began(len(files))
-        with _reading(dask, jobs, where) as readers:
+        with _reading(dask, min(jobs or os.cpu_count() or 1, len(files)), where) as readers:
+            taking = _Taking(where, replace=replace, asks=progress.asks)
             for file, found in zip(files, readers.read(taking.jobs(files)), strict=True):
                 taking.take(file, found)
                 progress.ended()
@@ -133,15 +132,8 @@ class _Taking:
     def jobs(self, files: Iterable[Offered]) -> Iterator[Job | Refused]:
         """What is to be read of each file, as it is needed."""
         for file in files:
-            if isinstance(file.stated, Refused):
-                yield file.stated
-                continue
-            try:
-                _, data = read_file(file.path)
-            except WorkbookError as error:
-                yield Refused(str(error))
-                continue
-            yield Job(file.name, data, file.stated)
+            said = file.stated
+            yield said if isinstance(said, Refused) else Job(file.name, file.path, said)
 
     def take(self, file: Offered, found: Read | Refused) -> None:
         """Note what was read of a file, and write what is enough for a period."""
@@ -356,10 +348,10 @@ def _wrong(path: Path, line: int, what: str) -> ParameterError:
     )
 
 
-def _reading(dask: str | None, jobs: int | None, store: Store) -> Readers | ClusterReaders:
+def _reading(dask: str | None, jobs: int, store: Store) -> Readers | ClusterReaders:
     """What reads: processes of this machine, or the workers of a cluster."""
     if dask is None:
-        return Readers(jobs or os.cpu_count() or 1, store.where)
+        return Readers(jobs, store.where)
     return ClusterReaders(dask, store.versions())
 
 

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any, Self
@@ -25,7 +25,7 @@ from kzresearch.errors import KzresearchError
 from kzresearch.form_1m import accounting, codebook
 from kzresearch.form_1m.identity import Identity, Stated, identify
 from kzresearch.form_1m.reader import recognise
-from kzresearch.form_1m.workbook import Workbook
+from kzresearch.form_1m.workbook import Workbook, read_file
 from kzresearch.resources import STORE
 from kzresearch.store import Sparse
 
@@ -38,11 +38,22 @@ _SERVE = "from kzresearch.readers import serve; serve()"
 
 @dataclass(frozen=True)
 class Job:
-    """A file's bytes, its name, and what is said of it from outside."""
+    """A file, its name, and what is said of it from outside."""
 
     name: str
-    data: bytes
+    content: Path | bytes
     stated: Stated
+
+    def loaded(self) -> Job | Refused:
+        """The same with the file's bytes, for a machine that does not have it."""
+        try:
+            return replace(self, content=self.data())
+        except KzresearchError as error:
+            return Refused(str(error))
+
+    def data(self) -> bytes:
+        """The file's bytes; WorkbookError where it cannot be read."""
+        return self.content if isinstance(self.content, bytes) else read_file(self.content)[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +116,7 @@ def explain(question: Question) -> Explained | Refused:
 def read(job: Job) -> Read | Refused:
     """Read a workbook in this process."""
     try:
-        workbook = Workbook.of(job.name, job.data)
+        workbook = Workbook.of(job.name, job.data())
         identity = identify(workbook, job.stated)
         form, figures = recognise(workbook)
         if form.name != codebook.BUNDLED and identity.period < form.since:
@@ -147,6 +158,9 @@ def serve() -> None:
         answer = explain(job) if isinstance(job, Question) else read(job)
         _alarm(0)
         _send(answers, answer)
+        del job, answer
+        gc.collect()  # a workbook refers to itself, and would stay
+        gc.freeze()
 
 
 def _alarm(seconds: int) -> None:
@@ -211,6 +225,11 @@ class _Reader:
             self._process = self._process or _started(self._store)
             self._began, self._why = time.monotonic(), ""
             return self._process
+
+    def start(self) -> None:
+        """Begin the process before there is something to read."""
+        with self._lock:
+            self._process = _started(self._store)
 
     def watch(self) -> None:
         """End the process where it takes more than a report may."""
@@ -283,6 +302,8 @@ class Readers:
         self._over = threading.Event()
 
     def __enter__(self) -> Self:
+        for reader in self._all:
+            reader.start()
         threading.Thread(target=self._watch, daemon=True).start()
         return self
 

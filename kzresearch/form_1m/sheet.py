@@ -49,6 +49,7 @@ _KINDS = {  # what stands in a cell by its `t`
 }
 _NAMES = {"n": "a number", "b": "0 or 1", "e": "an error", "d": "a date", "s": "a text's number"}
 _NAMES["inlineStr"] = "a text"
+_VALUE, _INLINE = MAIN + "v", MAIN + "is"
 _ATTRIBUTES = {"n": "", "s": ' t="str"', "b": ' t="b"', "e": ' t="e"', "d": ' t="d"'}
 _AREA = re.compile(r"[A-Z]{1,3}[1-9][0-9]{0,6}(?::[A-Z]{1,3}[1-9][0-9]{0,6})?")
 _MERGE = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6}):([A-Z]{1,3})([1-9][0-9]{0,6})")
@@ -328,6 +329,7 @@ def _list_of_rows(root: ElementTree.Element) -> ElementTree.Element:
 def _walk(root: ElementTree.Element, strings: Callable[[], list[str]]) -> Iterator[Any]:
     """Places and cells of a sheet whose rows and cells are each there once, in order."""
     number = 0
+    seen: dict[tuple[str, str, str], Cell | None] = {}  # most cells are like others
     for row in _list_of_rows(root):
         stated = row.get("r", str(number + 1))
         if row.tag != MAIN + "row" or not _ROW.fullmatch(stated) or int(stated) <= number:
@@ -339,7 +341,7 @@ def _walk(root: ElementTree.Element, strings: Callable[[], list[str]]) -> Iterat
             column = column + 1 if place == following else _column(place, number, column)
             if element.tag != MAIN + "c":
                 raise SheetError(f"row {number} holds more than cells; the file is damaged")
-            cell = _cell(element, place, strings)
+            cell = _cell(element, place, strings, seen)
             if cell is None:
                 continue
             if number > MAX_ROWS or column >= MAX_COLUMNS:
@@ -356,33 +358,51 @@ def _column(place: str, number: int, before: int) -> int:
 
 
 def _cell(
-    element: ElementTree.Element, place: str, strings: Callable[[], list[str]]
+    element: ElementTree.Element,
+    place: str,
+    strings: Callable[[], list[str]],
+    seen: dict[tuple[str, str, str], Cell | None],
 ) -> Cell | None:
     """A cell's content, None where it is empty; SheetError where it is not one plain value."""
     if not len(element):
         return None
     kind, style, value = element.get("t", "n"), element.get("s", "0"), element[0]
-    name = "is" if kind == "inlineStr" else "v"
-    if len(element) != 1 or value.tag != MAIN + name or (name == "v" and len(value)):
+    name = _INLINE if kind == "inlineStr" else _VALUE
+    if len(element) != 1 or value.tag != name or (name == _VALUE and len(value)):
         if any(child.tag == MAIN + "f" for child in element):
             raise SheetError("a formula, where the form holds plain figures only", place)
         raise SheetError("a cell that holds no value or several; the file is damaged", place)
-    stored = value.text or ""
+    key = kind, style, value.text or ""
+    if key in seen:
+        return seen[key]
     if kind not in _KINDS or not _INDEX.fullmatch(style):
         raise SheetError("a cell of an unknown kind; the file is damaged", place)
-    if not _KINDS[kind].fullmatch(stored):
-        raise SheetError(f"expected {_NAMES[kind]}, found '{normalised(stored)[:80]}'", place)
+    if not _KINDS[kind].fullmatch(key[2]):
+        raise SheetError(f"expected {_NAMES[kind]}, found '{normalised(key[2])[:80]}'", place)
+    if kind == "inlineStr":
+        return _text(text_of(value), style, None)
+    seen[key] = _content(*key, place, strings)
+    return seen[key]
+
+
+def _content(
+    kind: str, style: str, stored: str, place: str, strings: Callable[[], list[str]]
+) -> Cell | None:
+    """What stands in `<v>`, as a cell; None where it is empty."""
     if kind == "n":
         return Cell("n", stored, style, stored) if stored else None
     if kind == "s":
         known = strings()
         if int(stored) >= len(known):
             raise SheetError("a text that the workbook does not hold; the file is damaged", place)
-        return Cell("s", known[int(stored)], style, stored) if known[int(stored)] else None
-    if kind in ("str", "inlineStr"):
-        text = text_of(value) if kind == "inlineStr" else normalised(stored)
-        return Cell("s", text, style, None) if text else None
+        return _text(known[int(stored)], style, stored)
+    if kind == "str":
+        return _text(normalised(stored), style, None)
     return Cell(kind, stored, style, stored)
+
+
+def _text(text: str, style: str, stored: str | None) -> Cell | None:
+    return Cell("s", text, style, stored) if text else None
 
 
 def _written_out(cells: Cells, styles: bytes) -> bytes:
@@ -409,11 +429,16 @@ def _written_out(cells: Cells, styles: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def _height(cells: Cells) -> int:
+    """The number of the last row: cells stand in the sheet's order."""
+    return next(reversed(cells))[0] if cells else 0
+
+
 def _columns(frame: pl.DataFrame, cells: Cells, skipped: int) -> list[list[Cell | None]]:
     """The cells of each column of a decoded body; SheetError where it is not of their shape."""
     first = min(column for _, column in cells)
     width = max(column for _, column in cells) - first + 1
-    height = max(row for row, _ in cells) - skipped
+    height = _height(cells) - skipped
     if frame.shape != (height, width):
         raise SheetError("is read in two ways; the file is damaged")
     rows = range(skipped + 1, skipped + 1 + height)
@@ -422,7 +447,7 @@ def _columns(frame: pl.DataFrame, cells: Cells, skipped: int) -> list[list[Cell 
 
 def _compare(frame: pl.DataFrame, cells: Cells, skipped: int) -> None:
     """Refuse a sheet of which the Excel library has read other numbers or texts."""
-    if not cells or max(row for row, _ in cells) <= skipped:
+    if _height(cells) <= skipped:
         return
     for series, column in zip(frame, _columns(frame, cells, skipped), strict=True):
         kinds = {cell.kind for cell in column if cell}
@@ -443,7 +468,7 @@ def _plan(frame: pl.DataFrame, cells: Cells, skipped: int, stored: pl.Series) ->
     kinds = {cell.kind for cell in cells.values()}
     if not kinds <= {"n", "s"} or [cell.stored for cell in numbered.values()] != stored.to_list():
         return None
-    if not cells or max(row for row, _ in cells) <= skipped:
+    if _height(cells) <= skipped:
         return None
     if frame.estimated_size() > MAX_PLAN_BYTES or len(stored) > MAX_PLAN_BYTES // 16:
         return None
