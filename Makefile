@@ -47,7 +47,7 @@ check: $(READY) ## lint, format and types
 
 lock: $(READY) ## renew requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --extra cluster --extra lab --extra dev \
+	  --no-emit-index-url --no-header --extra cluster --extra lab --extra docs --extra dev \
 	  --output-file requirements.lock --upgrade pyproject.toml
 
 picture: $(READY) ## draw docs/report.png again (needs chromium)
