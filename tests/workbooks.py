@@ -190,7 +190,7 @@ def make_grid(name: str, values: Values = value_of, form: Form | None = None) ->
     form = form or codebook.form()
     section = form.section(name)
     cells, merges = _frame(name, form)
-    cells = dict(cells)
+    cells = {at: value for at, value in cells.items() if value != ""}
     code = place(f"{section.code_column}1")[1]
     for row in section.rows["code"]:
         for column in section.columns["number"]:

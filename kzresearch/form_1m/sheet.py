@@ -196,7 +196,7 @@ class Sheet:
     """One sheet, of whose workbook three things are needed.
 
     `strings` gives the shared texts, `styles` the part with the number formats and how many of them
-    a cell can have; `shared` is a digest of both.
+    a cell can have; `shared` tells sheets of another name, or with others of both, apart.
     """
 
     xml: bytes

@@ -290,7 +290,7 @@ class Workbook:
                 self._part(self.sheets[sheet]),
                 lambda: self._strings,
                 lambda: self._styles,
-                self._shared,
+                self._shared + sheet.encode(),  # two sheets may differ in the texts of titles alone
             )
             self._latest.clear()
             self._latest[sheet] = found
