@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from kzresearch.form_1m.codebook import codebook, titles
     from kzresearch.form_1m.reader import read_form_1m
     from kzresearch.ingesting import ingest
+    from kzresearch.language import say, use_language
     from kzresearch.panels import monthly_registrations, panel
     from kzresearch.records import record
     from kzresearch.regions import load_regions
@@ -78,6 +79,8 @@ _HOMES = {
     "titles": "form_1m.codebook",
     "read_form_1m": "form_1m.reader",
     "ingest": "ingesting",
+    "say": "language",
+    "use_language": "language",
     "Figure": "figures",
     "PeriodReport": "reports",
     "monthly_registrations": "panels",
@@ -130,10 +133,12 @@ __all__ = [
     "record",
     "references",
     "results",
+    "say",
     "scan_form_1m",
     "tables",
     "titles",
     "trace",
+    "use_language",
     "verify",
 ]
 __version__ = "0.1.0"

@@ -21,6 +21,7 @@ from kzresearch.figures import (
     with_limits,
 )
 from kzresearch.form_1m import codebook
+from kzresearch.language import later, say
 from kzresearch.rates import Interval, proportion, relative_risk
 from kzresearch.regions import COUNTRY
 
@@ -36,9 +37,9 @@ MILITARY = "18"
 REPEATED = (0, 0.05, 0.1, 0.25, 0.5)
 """Parts of the terminations taken to be repeats; a half is every offence terminated twice."""
 
-SHARE = "share of the gross caseload"
-RATIO = "ratio of two shares"
-SHARE_OF_YEAR = "share of those registered in the year (gross)"
+SHARE = later("share of the gross caseload")
+RATIO = later("ratio of two shares")
+SHARE_OF_YEAR = later("share of those registered in the year (gross)")
 SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("row", "label", "disposition", "kind"), pl.String),
     **dict.fromkeys(("cases", "gross_caseload", "share", "lower", "upper"), pl.Float64),
@@ -93,42 +94,53 @@ def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
     gross = counts["gross_caseload"]
     outcomes = flow.filter(pl.col("kind") == "outcome", pl.col("count") > 0)
     if gross == 0:
-        yield "No case of this article was on the books of the bodies whose workbooks are held."
+        yield say(
+            "No case of this article was on the books of the bodies whose workbooks are held."
+        )
         return
     if gross is None:
         said = [f"{number(line['count'])} {line['label']}" for line in outcomes.to_dicts()]
-        yield (
+        yield say(
             "The source does not report what the gross caseload needs (offences in proceedings, and "
             "terminated on rehabilitating grounds), so no share is given. Registered (net): "
-            f"{number(counts['registered'])}; as far as reported: {'; '.join(said) or 'nothing'}."
+            "{registered}; as far as reported: {said}.",
+            registered=counts["registered"],
+            said="; ".join(said) or say("nothing"),
         )
         return
     said = [
         f"{number(line['count'])} {line['label']} ({percent(line['share'])})"
         for line in outcomes.sort("count", descending=True).to_dicts()
     ]
-    cases = "1 case** was" if gross == 1 else f"{number(gross)} cases** were"
-    yield (
-        f"**{cases} on the books: {number(counts['gross_registered'])} registered in the year and "
-        f"{number(counts['gross_carried_over'])} carried over. What became of them: "
-        f"**{said[0]}**{''.join(f'; {one}' for one in said[1:])}."
+    yield say(
+        "**{gross} {gross:case** was|cases** were} on the books: {registered} registered in the year "
+        "and {carried} carried over. What became of them: {became}.",
+        gross=gross,
+        registered=counts["gross_registered"],
+        carried=counts["gross_carried_over"],
+        became="; ".join([f"**{said[0]}**", *said[1:]]),
     )
     note = flow.filter(step="gross_caseload")["note"].item()
     if note:
-        yield f"Mind: {note}."
+        yield say("Mind: {note}.", note=note)
     of_year = {line["step"]: line for line in cohort.to_dicts()}
     base = of_year["gross_caseload"]["count"]
     if base:
         ended, court = (of_year[name] for name in COMPARED)
-        yield (
-            f"Of the {number(base)} registered in the year itself, terminated on rehabilitating "
-            f"grounds within it: {number(ended['count'])} ({percent(ended['share'])}); sent to court "
-            f"within it: {number(court['count'])} ({percent(court['share'])})."
+        yield say(
+            "Of the {base} registered in the year itself, terminated on rehabilitating grounds within "
+            "it: {ended} ({share_ended}); sent to court within it: {court} ({share_court}).",
+            base=base,
+            ended=ended["count"],
+            share_ended=percent(ended["share"]),
+            court=court["count"],
+            share_court=percent(court["share"]),
         )
         if ended["count"]:
-            yield (
-                f"The official *registered* is net: it says {number(counts['registered'])}, because "
-                "these terminations have left it."
+            yield say(
+                "The official *registered* is net: it says {n}, because these terminations have left "
+                "it.",
+                n=counts["registered"],
             )
 
 
@@ -137,8 +149,11 @@ def military_note(article: str | int) -> Markdown:
     if _chapter(datasets.row_of(article)) != MILITARY:
         return captions.markdown("")
     return captions.markdown(
-        f"**Mind:** chapter {MILITARY} is military offences, and military bodies file workbooks of "
-        "their own, which are not held: what is counted here is only what other bodies recorded."
+        say(
+            "**Mind:** chapter {chapter} is military offences, and military bodies file workbooks of "
+            "their own, which are not held: what is counted here is only what other bodies recorded.",
+            chapter=MILITARY,
+        )
     )
 
 
@@ -195,23 +210,33 @@ def _found(
     """The flow of one of the rows to set beside the article's, or why it is not, in a sentence."""
     name = _name(row, period)
     if row == own:
-        return None, f"No comparison of {name} with itself."
+        return None, say("No comparison of {name} with itself.", name=name)
     if MILITARY in (_chapter(own), _chapter(row)):
-        return None, (
-            f"No comparison of {_name(own, period)} with {name}: chapter {MILITARY} is military offences, and "
-            "military bodies file workbooks of their own, which are not held."
+        return None, say(
+            "No comparison of {own} with {name}: chapter {chapter} is military offences, and "
+            "military bodies file workbooks of their own, which are not held.",
+            own=_name(own, period),
+            name=name,
+            chapter=MILITARY,
         )
     try:
         found = flows.flow_figures(period, region, row, among=rows)
     except UnknownValueError:
-        return None, f"No comparison with {name}: {period} reports nothing on it."
+        return None, say(
+            "No comparison with {name}: {period} reports nothing on it.", name=name, period=period
+        )
     pending = found[1]["pending"]
     if pending.value is None:
-        what = f"its figures do not add up in the source ({pending.note})"
-        missing = "its gross caseload is not reported"
-        return None, (
-            f"No comparison with {name}: {what if pending.shown else missing} for {period}."
+        why = (
+            later(
+                "No comparison with {name}: its figures do not add up in the source ({note}) for {period}."
+            )
+            if pending.shown
+            else later(
+                "No comparison with {name}: its gross caseload is not reported for {period}."
+            )
         )
+        return None, say(why, name=name, period=period, note=pending.note or "")
     return found, None
 
 
@@ -221,7 +246,7 @@ def _chapter(row: str) -> str | None:
 
 
 def _name(row: str, period: str) -> str:
-    return "all offences" if row == "total" else captions.row_name(row, period)
+    return say("all offences") if row == "total" else captions.row_name(row, period)
 
 
 def _compared(
@@ -230,7 +255,7 @@ def _compared(
     bases, steps = flow_of[row]
     own_bases, own_steps = flow_of[own]
     gross, own_gross = bases["gross_caseload"][1], own_bases["gross_caseload"][1]
-    words = {step.name: step.label for step in flows.OUTCOMES}
+    words = {step.name: say(step.label) for step in flows.OUTCOMES}
     # an article of no chapter (000, 001) is not among all offences either
     holds_own = _chapter(own) is not None and row in ("total", f"chapter:{_chapter(own)}")
     for name in COMPARED:
@@ -269,19 +294,27 @@ def comparison_sentences(compared: pl.DataFrame) -> Markdown:
     said = []
     for (label,), lines in others.group_by("label", maintain_order=True):
         parts = [
-            f"{line['kind']} {percent(line['share']) if line['share'] is not None else NOT_DEFINED}, "
-            f"the relative risk {_risk(line)}"
+            say(
+                "{disposition} {share}, the relative risk {risk}",
+                disposition=line["kind"],
+                share=say(NOT_DEFINED) if line["share"] is None else percent(line["share"]),
+                risk=_risk(line),
+            )
             for line in lines.to_dicts()
         ]
         said.append(f"- {str(label)[0].upper()}{str(label)[1:]}: {'; '.join(parts)}.")
-    return captions.markdown("\n".join(said) or "*There is no offence to compare with.*")
+    return captions.markdown("\n".join(said) or say("*There is no offence to compare with.*"))
 
 
 def _risk(line: dict[str, Any]) -> str:
     if line["relative_risk"] is None:
-        return NOT_DEFINED
-    lower, upper = estimate(line["risk_lower"]), estimate(line["risk_upper"])
-    return f"{estimate(line['relative_risk'])} (95 % interval {lower} to {upper})"
+        return say(NOT_DEFINED)
+    return say(
+        "{ratio} (95 % interval {lower} to {upper})",
+        ratio=estimate(line["relative_risk"]),
+        lower=estimate(line["risk_lower"]),
+        upper=estimate(line["risk_upper"]),
+    )
 
 
 def double_counting(flow: pl.DataFrame) -> pl.DataFrame:
@@ -319,10 +352,14 @@ def double_counting_note(flow: pl.DataFrame) -> Markdown:
         return captions.markdown("")
     most = moved.row(-1, named=True)
     return captions.markdown(
-        f"Were half of the terminations repeats, {number(most['terminated'])} would stand behind "
-        f"them and {number(most['gross_caseload'])} behind the caseload: "
-        f"{percent(most['share_terminated'])} terminated on rehabilitating grounds, "
-        f"{percent(most['share_sent_to_court'])} sent to court."
+        say(
+            "Were half of the terminations repeats, {terminated} would stand behind them and {gross} "
+            "behind the caseload: {share} terminated on rehabilitating grounds, {court} sent to court.",
+            terminated=most["terminated"],
+            gross=most["gross_caseload"],
+            share=percent(most["share_terminated"]),
+            court=percent(most["share_sent_to_court"]),
+        )
     )
 
 
@@ -338,12 +375,16 @@ def reopened_note(period: str, region: str, article: str | int) -> Markdown:
     narrow = steps["term_expired"].value
     known = [value for value in wide if value is not None]
     if narrow is None or not known:
-        return captions.markdown("*On cases taken up again this source has nothing.*")
+        return captions.markdown(say("*On cases taken up again this source has nothing.*"))
     return captions.markdown(
-        "What the form has on cases taken up again is one column of its appendices (PRIL5, PRIL6), "
-        f"offences whose term expired or whose decision a prosecutor quashed: {number(sum(known))}, "
-        f"against {number(narrow)} whose term expired in section 1. It does not say how many were "
-        "then terminated a second time."
+        say(
+            "What the form has on cases taken up again is one column of its appendices (PRIL5, PRIL6), "
+            "offences whose term expired or whose decision a prosecutor quashed: {wide}, against "
+            "{narrow} whose term expired in section 1. It does not say how many were then terminated a "
+            "second time.",
+            wide=sum(known),
+            narrow=narrow,
+        )
     )
 
 
@@ -358,7 +399,7 @@ def recorded(flow: pl.DataFrame, cohort: pl.DataFrame, compared: pl.DataFrame) -
     found: dict[str, Figure] = {}
     for prefix, frame, unit in (("", flow, SHARE), ("cohort_", cohort, SHARE_OF_YEAR)):
         lines = frame if not prefix else frame.filter(pl.col("kind") != "part")
-        lines = lines.with_columns(shown=flows.SHOWN)
+        lines = lines.with_columns(shown=flows.shown())
         found |= {f"{prefix}{line['step']}": _figure(line) for line in lines.to_dicts()}
         for line in lines.filter(kind="outcome").to_dicts():
             if prefix and line["step"] not in COMPARED:
@@ -377,7 +418,9 @@ def recorded(flow: pl.DataFrame, cohort: pl.DataFrame, compared: pl.DataFrame) -
         formula = f"{line['disposition']} / gross_caseload, {line['label']}"
         found |= with_limits(f"share_{name}", limits, SHARE, [figure], formula)
         risk = (line["relative_risk"], line["risk_lower"], line["risk_upper"])
-        formula = f"share_{line['disposition']} / share_{name}, groups without overlap"
+        formula = say(
+            "{ratio}, groups without overlap", ratio=f"share_{line['disposition']} / share_{name}"
+        )
         both = [own[line["disposition"]], figure]
         found |= with_limits(f"relative_risk_{name}", risk, RATIO, both, formula)
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from kzresearch import codebook_page, sources
+from kzresearch import codebook_page, language, sources, texts
 from kzresearch.errors import SourceError
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.identity import Stated, identify
@@ -158,6 +158,10 @@ def _page(out: Path) -> list[Path]:
     return [_write_text(out / "README.md", codebook_page.markdown())]
 
 
+def _texts(_out: Path) -> list[Path]:
+    return [_write_text(language.TABLE, texts.written())]
+
+
 def _write_csv(path: Path, frame: pl.DataFrame) -> Path:
     return _write_text(path, frame.write_csv())
 
@@ -177,4 +181,5 @@ TABLES = {
     "published": _published,
     "torture_indices": _indices,
     "readme": _page,
+    "texts": _texts,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -10,6 +9,7 @@ import polars as pl
 from kzresearch import datasets, sources
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
+from kzresearch.language import month, say
 from kzresearch.regions import COUNTRY, change_of_bounds, region_name
 
 if TYPE_CHECKING:
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 def months(period: str) -> str:
     """The months that a period's figures cover: `January–December 2022`."""
-    year, month = period.split("-")
-    name = calendar.month_name[int(month)]
-    return f"January {year}" if month == "01" else f"January–{name} {year}"
+    year, number = period.split("-")
+    if number == "01":
+        return say("{month} {year}", month=month(1), year=year)
+    return say("{first}–{last} {year}", first=month(1), last=month(int(number)), year=year)
 
 
 def title(period: str, region: str) -> str:
@@ -29,11 +30,11 @@ def title(period: str, region: str) -> str:
 
 
 def row_name(row: str, period: str | None = None) -> str:
-    """A row of the form in English: `Article 146. Torture`, `Chapter 3. Criminal offences …`.
+    """A row of the form: `Article 146. Torture`, `Chapter 3. Criminal offences …`.
 
-    With a period: as the version of the form in use then has it.
+    Where a language has no name of its own for it, the form's Russian one, marked. With a period: as the version of the form in use then has it.
     """
-    return str(codebook.row_line(row, period)["name"])
+    return codebook.row_name(codebook.row_line(row, period))
 
 
 def article_name(article: str | int, period: str | None = None) -> str:
@@ -49,29 +50,30 @@ def source_line(period: str, region: str) -> str:
     ids = held["source"].unique().sort(descending=True).to_list()
     if FORM_1M in ids:  # the workbooks' own figures go before a publication's about them
         ids = [FORM_1M]
-    by_id = [sources.source(source_id)["attribution"] for source_id in ids]
-    line = f"{title(period, region)}. Source: {'; '.join(by_id)}"
-    if FORM_1M in ids:
-        line += f". {_books(period, region)}"
-    return line
+    named = "; ".join(say(sources.source(source_id)["attribution"]) for source_id in ids)
+    line = say("{title}. Source: {sources}", title=title(period, region), sources=named)
+    return f"{line}. {_books(period, region)}" if FORM_1M in ids else line
 
 
 def _books(period: str, region: str) -> str:
     """Which workbooks a period's figures of a region come from."""
-    own = "military, transport and central bodies file their own"
     if region != COUNTRY:
-        return f"The region's workbook; {own}"
+        return say("The region's workbook; military, transport and central bodies file their own")
     if not datasets.is_summed(period):
-        return "The national workbook"
+        return say("The national workbook")
     held = datasets.coverage().filter(pl.col("period") == period, pl.col("source") == FORM_1M)
-    return f"Sum of {held.height} regional workbook{'s' * (held.height != 1)}; {own}"
+    return say(
+        "Sum of {n} regional {n:workbook|workbooks}; military, transport and central bodies file "
+        "their own",
+        n=held.height,
+    )
 
 
 def heading(period: str, region: str, what: str) -> Markdown:
     """What a notebook is about, in one line, and a warning where the region's bounds changed."""
     line = f"**{title(period, region)}** · {what}"
     note = change_of_bounds(region, period)
-    return markdown(f"{line}\n\n**Mind:** {note}." if note else line)
+    return markdown(f"{line}\n\n" + say("**Mind:** {note}.", note=note) if note else line)
 
 
 def markdown(text: str) -> Markdown:

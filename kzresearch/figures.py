@@ -10,12 +10,17 @@ from typing import NamedTuple
 import polars as pl
 
 from kzresearch.errors import KzresearchError
+from kzresearch.language import later, localised, say
 
-NOT_REPORTED = "not reported"
-CONTRADICTED = "does not add up in the source"
+NOT_REPORTED = later("not reported")
+CONTRADICTED = later("does not add up in the source")
 """What is shown of a figure that cannot be computed, as what the source reports contradicts itself."""
-NOT_DEFINED = "not defined"
+NOT_DEFINED = later("not defined")
 """What is shown of a share of nothing, though all that it needs is reported."""
+_LIMITS = {
+    "_lower": later("lower limit of the 95 % interval"),
+    "_upper": later("upper limit of the 95 % interval"),
+}
 LEAST = 0.0005
 """The least share that one decimal of a percent shows."""
 
@@ -76,28 +81,29 @@ class Figure:
 
 
 def number(value: float | None) -> str:
-    """A number as it is shown: thousands parted by commas, decimals only where there are any."""
+    """A number as it is shown: thousands parted, decimals only where there are any."""
     if value is None:
-        return NOT_REPORTED
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.3f}".rstrip("0")
+        return say(NOT_REPORTED)
+    whole = value == round(value)
+    return localised(f"{value:,.0f}" if whole else f"{value:,.3f}".rstrip("0"))
 
 
 def percent(share: float | None) -> str:
     """A share of 1 as it is shown: `88.5 %`; one too small for that is not shown as none."""
     if share is None:
-        return NOT_REPORTED
+        return say(NOT_REPORTED)
     if 0 < share < LEAST:
-        return "< 0.1 %"
-    return "> 99.9 %" if 1 - LEAST < share < 1 else f"{share * 100:.1f} %"
+        return localised("< 0.1 %")
+    return localised("> 99.9 %" if 1 - LEAST < share < 1 else f"{share * 100:.1f} %")
 
 
 def estimate(value: float | None) -> str:
     """A rate or ratio as it is shown: two decimals, three or two digits where it is small."""
     if value is None:
-        return NOT_REPORTED
+        return say(NOT_REPORTED)
     if value == 0 or abs(value) >= 0.095:
-        return f"{value:,.2f}"
-    return f"{value:.3f}" if abs(value) >= 0.0095 else f"{value:.2g}"
+        return localised(f"{value:,.2f}")
+    return localised(f"{value:.3f}" if abs(value) >= 0.0095 else f"{value:.2g}")
 
 
 def with_limits(
@@ -119,11 +125,10 @@ def with_limits(
     made = {}
     for suffix, value in zip(("", "_lower", "_upper"), found, strict=True):
         digits = None if value is None else float(f"{value:.6g}")
-        shown = NOT_DEFINED if all(one.value is not None for one in parts) else None
+        shown = say(NOT_DEFINED) if all(one.value is not None for one in parts) else None
         if digits is not None:
             shown = percent(digits) if unit.startswith("share") else estimate(digits)
-        limit = {"": None, "_lower": "lower", "_upper": "upper"}[suffix]
-        note = f"{limit} limit of the 95 % interval" if limit else None
+        note = say(_LIMITS[suffix]) if suffix else None
         made[f"{name}{suffix}"] = Figure(digits, unit, cells, sources, formula, note, shown)
     return made
 
@@ -134,7 +139,12 @@ def origin(cells: Iterable[Cell]) -> str:
     groups: dict[int, list[str]] = {}
     for cell, many in files.items():
         groups.setdefault(many, []).append(cell)
-    said = (", ".join(of) + (f" of {n} workbooks" if n > 1 else "") for n, of in groups.items())
+    said = (
+        say("{cells} of {n} {n:workbook|workbooks}", cells=", ".join(of), n=n)
+        if n > 1
+        else ", ".join(of)
+        for n, of in groups.items()
+    )
     return "; ".join(said)
 
 

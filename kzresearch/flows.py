@@ -12,10 +12,11 @@ import polars as pl
 from kzresearch import datasets, figures
 from kzresearch.figures import Figure
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
+from kzresearch.language import later, say
 from kzresearch.rates import UNDEFINED, Interval, proportion
 from kzresearch.regions import COUNTRY
 
-OFFENCES = "offences"
+OFFENCES = later("offences")
 SECTIONS = ("R1", "R1-1")
 SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("step", "label", "kind", "part_of"), pl.String),
@@ -25,15 +26,15 @@ SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("formula", "note"), pl.String),
 }
 GROUNDS = {
-    "p1_offender_unknown": "offender not identified",
-    "p2_suspect_abroad": "suspect abroad",
-    "p3_suspect_fled": "suspect fled or whereabouts unknown",
-    "p4_illness": "illness of the suspect",
-    "p5_legal_assistance": "legal assistance from abroad",
-    "p6_missing_person_not_found": "missing person not found",
-    "p7_immunity_or_extradition": "immunity or extradition",
-    "p8_force_majeure": "force majeure",
-    "p9_expert_examination": "expert examination",
+    "p1_offender_unknown": later("offender not identified"),
+    "p2_suspect_abroad": later("suspect abroad"),
+    "p3_suspect_fled": later("suspect fled or whereabouts unknown"),
+    "p4_illness": later("illness of the suspect"),
+    "p5_legal_assistance": later("legal assistance from abroad"),
+    "p6_missing_person_not_found": later("missing person not found"),
+    "p7_immunity_or_extradition": later("immunity or extradition"),
+    "p8_force_majeure": later("force majeure"),
+    "p9_expert_examination": later("expert examination"),
 }
 
 
@@ -51,40 +52,37 @@ def _outcome(name: str, label: str, measure: str | None) -> Step:
     return Step(name, label, "gross_caseload", measure)
 
 
-SHOWN = pl.when(
-    pl.col("step") == "pending", pl.col("count").is_null(), pl.col("note").is_not_null()
-).then(pl.lit(figures.CONTRADICTED))
-"""What is shown in place of a count that the source's figures contradict; null for other lines."""
-
 OUTCOMES = (
     _outcome(
         "terminated_rehabilitating",
-        "terminated on rehabilitating grounds",
+        later("terminated on rehabilitating grounds"),
         "terminated_rehabilitating",
     ),
-    _outcome("sent_to_court", "sent to court", "sent_to_court"),
+    _outcome("sent_to_court", later("sent to court"), "sent_to_court"),
     _outcome(
         "terminated_non_rehabilitating",
-        "terminated on other grounds",
+        later("terminated on other grounds"),
         "terminated_non_rehabilitating",
     ),
-    _outcome("interrupted", "term interrupted", "interrupted"),
-    _outcome("term_expired", "term expired", "term_expired"),
-    _outcome("transferred", "transferred off the register", "transferred_off_register"),
+    _outcome("interrupted", later("term interrupted"), "interrupted"),
+    _outcome("term_expired", later("term expired"), "term_expired"),
+    _outcome("transferred", later("transferred off the register"), "transferred_off_register"),
     _outcome(
         "time_barred",
-        "misdemeanour unsolved, time-barred",
+        later("misdemeanour unsolved, time-barred"),
         "misdemeanours_unsolved_time_barred",
     ),
-    _outcome("pending", "pending", None),
+    _outcome("pending", later("pending"), None),
 )
 """The dispositions that together make up the gross caseload."""
 
 UNSPECIFIED = (
-    _outcome("terminated_unspecified", "terminated, grounds not stated", "terminated_unspecified"),
+    _outcome(
+        "terminated_unspecified", later("terminated, grounds not stated"), "terminated_unspecified"
+    ),
     _outcome(
         "term_expired_unspecified",
-        "term expired or interrupted (wording ambiguous)",
+        later("term expired or interrupted (wording ambiguous)"),
         "term_expired_unspecified",
     ),
 )
@@ -94,10 +92,10 @@ PARTS = (
     *(
         Step(f"sent_to_court_{way}", words, "sent_to_court", f"sent_to_court_{way}")
         for way, words in (
-            ("investigation", "by preliminary investigation"),
-            ("inquiry", "by inquiry"),
-            ("protocol", "by protocol"),
-            ("plea_agreement", "of them after a plea agreement"),
+            ("investigation", later("by preliminary investigation")),
+            ("inquiry", later("by inquiry")),
+            ("protocol", later("by protocol")),
+            ("plea_agreement", later("of them after a plea agreement")),
         )
     ),
     *(
@@ -121,6 +119,14 @@ PUBLISHED_AS = {
     "interrupted_or_expired": ("interrupted", "term_expired"),
 }
 """Published indicator → the figures of a case flow that a publication may mean by it."""
+
+
+def shown() -> pl.Expr:
+    """What is shown in place of a count that the source's figures contradict; null for other lines."""
+    contradicted = pl.col("count").is_null() & pl.col("note").is_not_null()
+    return pl.when(contradicted, pl.col("step") == "pending").then(
+        pl.lit(say(figures.CONTRADICTED))
+    )
 
 
 def case_flow(
@@ -183,9 +189,8 @@ def flow_figures(
     bases = _bases(found, cohort=cohort)
     pending = bases["net_caseload"][1] - figures.total([steps[n] for n in LEFT])
     if pending.value is not None and pending.value < 0:
-        left = figures.number(-pending.value)
-        note = f"{left} more left the caseload than it held"
-        pending = replace(pending, value=None, note=note, shown=figures.CONTRADICTED)
+        note = say("{n} more left the caseload than it held", n=-pending.value)
+        pending = replace(pending, value=None, note=note, shown=say(figures.CONTRADICTED))
     steps["pending"] = replace(
         pending,
         formula="net caseload − completed − interrupted − term expired − transferred − time-barred",
@@ -210,7 +215,7 @@ def labelled_figures(
 ) -> dict[str, tuple[str, Figure]]:
     """Bases and steps of a case flow by name, each with its label."""
     bases, steps = flow_figures(period, region, article)
-    labels = {step.name: step.label for step in ALL} | {"completed": "completed"}
+    labels = {step.name: say(step.label) for step in ALL} | {"completed": say("completed")}
     return bases | {name: (labels[name], one) for name, one in steps.items()}
 
 
@@ -220,8 +225,8 @@ def _bases(found: Callable[..., Figure], *, cohort: bool) -> dict[str, tuple[str
     if cohort:
         gross = (registered + terminated).named("registered + terminated_rehabilitating (R1-1)")
         return {
-            "gross_caseload": ("gross registered in the year", gross),
-            "net_caseload": ("registered in the year (net)", registered),
+            "gross_caseload": (say("gross registered in the year"), gross),
+            "net_caseload": (say("registered in the year (net)"), registered),
         }
     net = found("in_proceedings")
     of_year = found("terminated_rehabilitating", "R1-1")
@@ -231,26 +236,31 @@ def _bases(found: Callable[..., Figure], *, cohort: bool) -> dict[str, tuple[str
     )
     carried = (gross - gross_registered).named("gross_caseload − gross_registered")
     return {
-        "gross_caseload": ("gross caseload", gross),
-        "gross_registered": ("gross registered in the year", gross_registered),
-        "gross_carried_over": ("carried over, gross", carried),
-        "net_caseload": ("in proceedings (net)", net),
-        "registered": ("registered (net)", registered),
-        "carried_over": ("carried over, net", (net - registered).named("net − registered")),
+        "gross_caseload": (say("gross caseload"), gross),
+        "gross_registered": (say("gross registered in the year"), gross_registered),
+        "gross_carried_over": (say("carried over, gross"), carried),
+        "net_caseload": (say("in proceedings (net)"), net),
+        "registered": (say("registered (net)"), registered),
+        "carried_over": (say("carried over, net"), (net - registered).named("net − registered")),
     }
 
 
 def _checked(gross: Figure, outcomes: list[Figure]) -> Figure:
     """The gross caseload, with a note where its outcomes do not add up to it."""
     if gross.value is None:
-        return replace(gross, note="not reported, so the outcomes have no base")
+        return replace(gross, note=say("not reported, so the outcomes have no base"))
     added = figures.total(outcomes)
     if added.value is None:
         pending = outcomes[-1].note
-        why = f"the source differs: {pending}" if pending else "not every outcome is reported"
+        why = (
+            say("the source differs: {pending}", pending=pending)
+            if pending
+            else say("not every outcome is reported")
+        )
         return replace(gross, note=why)
     if added.value != gross.value:
-        return replace(gross, note=f"the outcomes add up to {added.text}: the source differs")
+        said = say("the outcomes add up to {n}: the source differs", n=added.value)
+        return replace(gross, note=said)
     return gross
 
 
@@ -264,7 +274,7 @@ def _frame(bases: dict[str, tuple[str, Figure]], steps: dict[str, Figure]) -> pl
             # a source that has a part above the whole gives no share of it
             within = gross is not None and one.value is not None and one.value <= gross
             share = proportion(one.value, gross) if within else UNDEFINED
-            lines.append(_line(step.name, step.label, kind, step.part_of, one, share))
+            lines.append(_line(step.name, say(step.label), kind, step.part_of, one, share))
     return pl.DataFrame(lines, schema=SCHEMA)
 
 

@@ -17,6 +17,8 @@ from typing import Any, cast
 
 from kzresearch import datasets
 from kzresearch.errors import KzresearchError, ParameterError, unknown_value
+from kzresearch.language import LANGUAGES, prose, speaking
+from kzresearch.language import checked as checked_language
 from kzresearch.records import opening
 from kzresearch.resources import notebooks_dir
 
@@ -31,6 +33,8 @@ SECRET = re.compile(
     re.IGNORECASE,
 )
 """The names of parameters and environment variables whose values are not to be seen."""
+_ENGLISH = "kzresearch_en"
+"""Where a cell of prose keeps the English of what it says."""
 ORDER = (
     *("period_report", "case_flow", "regions", "people"),
     *("trends", "context", "data_quality"),
@@ -187,6 +191,7 @@ def _listed() -> dict[str, Callable[[Any], list[Any]]]:
         "period": lambda _: held["period"].unique().sort().to_list(),
         "region": regions,
         "article": lambda _: datasets.articles(),
+        "language": lambda _: list(LANGUAGES),
         "map": lambda _: list(geography.MAPS),
         "indicator": lambda _: list(INDICATORS),
         "country": lambda _: (
@@ -210,7 +215,7 @@ def _faults_of(values: dict[str, Any], checked: Checked, *, own: bool) -> list[K
         ("region",): datasets.check_region,
     }
     if own:
-        checks |= {("compare",): attrition.comparable}
+        checks |= {("compare",): attrition.comparable, ("language",): checked_language}
     checks |= {("period", "region", "article"): datasets.check_reported}
     if own:
         checks |= {
@@ -354,6 +359,22 @@ def _parameter(one: ast.Assign | ast.AnnAssign, name: str, words: str) -> Parame
     return Parameter(name, named, None if default is None else _TYPES[named](default), words)
 
 
+def worded(notebook: dict[str, Any], language: object) -> dict[str, Any]:
+    """A notebook with its prose in a language, as far as the table of texts has it.
+
+    Each cell keeps the English in its metadata.
+    """
+    if language not in LANGUAGES or language == "en":
+        return notebook
+    with speaking(str(language)):
+        for cell in notebook["cells"]:
+            english = "".join(cell["source"])
+            if cell["cell_type"] == "markdown" and (said := prose(english)) != english:
+                cell["source"] = said
+                cell["metadata"][_ENGLISH] = english
+    return notebook
+
+
 def bare(notebook: Mapping[str, Any]) -> dict[str, Any]:
     """A notebook as it was before it was run: without outputs, and what papermill put into it."""
     put_in = {"injected-parameters", "papermill-error-cell-tag"}
@@ -366,6 +387,8 @@ def bare(notebook: Mapping[str, Any]) -> dict[str, Any]:
             emptied = {**cell, "metadata": about}
             if cell["cell_type"] == "code":
                 emptied |= {"outputs": [], "execution_count": None}
+            elif (said := about.pop(_ENGLISH, None)) is not None:
+                emptied |= {"source": said}
             cells.append(emptied)
     whole = {k: v for k, v in notebook["metadata"].items() if k != "papermill"}
     if "kzresearch" in whole:  # of the record that lies there, what was there before

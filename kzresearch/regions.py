@@ -15,6 +15,7 @@ from typing import Any, cast
 import dataframely as dy
 import polars as pl
 
+from kzresearch.language import current, say
 from kzresearch.resources import data_dir, read_texts
 from kzresearch.schemas import Regions
 
@@ -24,6 +25,7 @@ COUNTRY = "KZ"
 SOUTH_KAZAKHSTAN = "KZ-61+79"
 """South Kazakhstan Region until 18 June 2018: Turkistan Region and Shymkent together."""
 
+_REGION = {"en": "Region", "ru": "область", "kk": "облысы"}
 _REGION_WORDS = {"область", "обл", "облысы"}
 _CITY_WORDS = {"город", "гор", "г", "қаласы", "қ"}
 # Latin letters that look like Cyrillic ones, as capitals or small, and ё; all in lower case.
@@ -80,22 +82,23 @@ def change_of_bounds(region: str, period: str) -> str | None:
         | pl.col("region").is_in(new["unit_17"].implode())
         | (pl.col("valid_to").dt.year() == year),
     )
-    return changed["note"].item() if changed.height else None
+    return say(changed["note"].item()) if changed.height else None
 
 
 def region_name(region: str) -> str:
-    """English name of a region or of the country."""
+    """Name of a region or of the country, in the reader's language."""
     if region == COUNTRY:
-        return "Kazakhstan"
+        return say("Kazakhstan")
     table = load_regions(former=True)
-    return table.row(by_predicate=pl.col("region") == region, named=True)["name_en"]
+    line = table.row(by_predicate=pl.col("region") == region, named=True)
+    return line[f"name_{current()}"]
 
 
 def short_name(region: str) -> str:
-    """English name without the word Region, unless a city has that name: `Abai`, `Almaty Region`."""
-    name, table = region_name(region), load_regions()
-    short = name.removesuffix(" Region")
-    return name if short != name and short in table["name_en"] else short
+    """Name without the word Region, unless a city has that name: `Abai`, `Almaty Region`."""
+    name, names = region_name(region), load_regions()[f"name_{current()}"]
+    short = name.replace(_REGION[current()], "").strip()
+    return name if short != name and short in names else short
 
 
 @cache

@@ -12,13 +12,14 @@ from jinja2 import Environment
 
 from kzresearch import flows
 from kzresearch.figures import NOT_DEFINED, Cell, estimate, number, origin, percent
+from kzresearch.language import say
 
 _LEFT, _RIGHT = "text-align: left", "text-align: right; white-space: nowrap"
 _LONG = f"{_LEFT}; vertical-align: top; white-space: pre-line"
 _BROKEN = f"{_LONG}; overflow-wrap: anywhere"
 _HTML = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string("""\
 {% if table.folded %}
-<details><summary>{{ table.title }} ({{ "{:,}".format(table.frame.height) }} lines; open to see)</summary>
+<details><summary>{{ table.folded_title }}</summary>
 {% endif %}
 <table class="kzresearch"{% if table.widths %} style="width: 780px; table-layout: fixed"{% endif %}>
 <caption style="{{ left }}; font-weight: bold">{{ table.title }}</caption>
@@ -82,6 +83,13 @@ class Table:
         groups = [(self.group and part[self.group][0], part.select(names).rows()) for part in parts]
         return _HTML.render(table=self, columns=columns, groups=groups, left=_LEFT).strip()
 
+    @property
+    def folded_title(self) -> str:
+        """What is seen of a table that is folded."""
+        return say(
+            "{title} ({n} {n:line|lines}; open to see)", title=self.title, n=self.frame.height
+        )
+
     def _style(self, name: str) -> str:
         if name in self.numbers:
             return _RIGHT
@@ -90,31 +98,34 @@ class Table:
 
 def figures(frame: pl.DataFrame, title: str, source: str) -> Table:
     """A table of figures: columns `label`, `text`, `unit`, and `note` where there is one."""
-    columns, headings = ["label", "text"], {"label": "", "text": "Number", "unit": "Unit"}
+    columns = ["label", "text"]
+    headings = {"label": "", "text": say("Number"), "unit": say("Unit")}
     units = frame["unit"].unique()
     if len(units) == 1:
-        headings["text"] = units[0].capitalize()
+        headings["text"] = say(units[0]).capitalize()
     else:
         columns.append("unit")
     if frame["note"].drop_nulls().len():
         columns.append("note")
-        headings["note"] = "Note"
+        headings["note"] = say("Note")
     shown = frame.select(pl.col(columns).fill_null(""))
+    if "unit" in columns:
+        shown = shown.with_columns(pl.col("unit").map_elements(say, return_dtype=pl.String))
     return Table(shown, title, source, headings, numbers=["text"])
 
 
 def freedom(frame: pl.DataFrame, title: str, source: str) -> Table:
     """Freedom in the World, one row per edition: `PeriodReport.freedom()`."""
     headings = {
-        "edition": "Edition",
-        "year_reviewed": "Year reviewed",
-        "status": "Status",
-        "total": "Total (of 100)",
-        "political_rights": "Political rights (of 40)",
-        "civil_liberties": "Civil liberties (of 60)",
-        "political_rights_rating": "PR rating (1–7)",
-        "civil_liberties_rating": "CL rating (1–7)",
-        "relation": "This edition",
+        "edition": say("Edition"),
+        "year_reviewed": say("Year reviewed"),
+        "status": say("Status"),
+        "total": say("Total (of 100)"),
+        "political_rights": say("Political rights (of 40)"),
+        "civil_liberties": say("Civil liberties (of 60)"),
+        "political_rights_rating": say("PR rating (1–7)"),
+        "civil_liberties_rating": say("CL rating (1–7)"),
+        "relation": say("This edition"),
     }
     numbers = [name for name in headings if name not in ("status", "relation")]
     return Table(frame.select(*headings), title, source, headings, numbers)
@@ -126,7 +137,7 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
     Parts without a case are left out. Where nothing is reported, a sentence says so instead.
     """
     if not frame["count"].count():
-        return Markdown(f"*{title}: no table, none of these figures is reported.*")
+        return Markdown(say("*{title}: no table, none of these figures is reported.*", title=title))
     part = pl.col("kind") == "part"
     order = pl.coalesce(pl.when(part).then("part_of"), "step")
     places = {step: place for place, step in enumerate(frame.filter(~part)["step"])}
@@ -135,7 +146,7 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
         .sort(order.replace_strict(places), part, maintain_order=True)
         .select(
             label=pl.concat_str(pl.when(part).then(pl.lit("· ")).otherwise(pl.lit("")), "label"),
-            count=pl.coalesce(flows.SHOWN, as_text("count", number)),
+            count=pl.coalesce(flows.shown(), as_text("count", number)),
             share=as_text("share", percent, null=""),
             interval=as_limits("lower", "upper", percent),
             origin=pl.struct("cells", "sources").map_elements(_origin, return_dtype=pl.String),
@@ -143,10 +154,10 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
     )
     headings = {
         "label": "",
-        "count": "Offences",
-        "share": "Share",
-        "interval": "95 % interval",
-        "origin": "Taken from",
+        "count": say("Offences"),
+        "share": say("Share"),
+        "interval": say("95 % interval"),
+        "origin": say("Taken from"),
     }
     return Table(shown, title, source, headings, numbers=["count", "share", "interval"])
 
@@ -154,26 +165,28 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
 def comparison(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
     """Shares of several offences side by side: the frame of `attrition.comparison`."""
     if not frame["share"].count():
-        return Markdown(f"*{title}: no table, there is no share to set side by side.*")
+        return Markdown(
+            say("*{title}: no table, there is no share to set side by side.*", title=title)
+        )
     shown = frame.select(
         "label",
         "kind",
-        pl.format("{} of {}", as_text("cases", number), as_text("gross_caseload", number)).alias(
-            "of"
+        of=pl.struct("cases", "gross_caseload").map_elements(
+            lambda line: say("{cases} of {gross_caseload}", **line), return_dtype=pl.String
         ),
-        share=as_text("share", percent, null=NOT_DEFINED),
+        share=as_text("share", percent, null=say(NOT_DEFINED)),
         interval=as_limits("lower", "upper", percent),
         risk=as_text("relative_risk", estimate, null=""),
         limits=as_limits("risk_lower", "risk_upper", estimate),
     )
     headings = {
-        "label": "Offence",
-        "kind": "Disposition",
-        "of": "Offences",
-        "share": "Share",
-        "interval": "95 % interval",
-        "risk": "Relative risk",
-        "limits": "95 % interval",
+        "label": say("Offence"),
+        "kind": say("Disposition"),
+        "of": say("Offences"),
+        "share": say("Share"),
+        "interval": say("95 % interval"),
+        "risk": say("Relative risk"),
+        "limits": say("95 % interval"),
     }
     return Table(shown, title, source, headings, [*headings][2:])
 
@@ -181,19 +194,21 @@ def comparison(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown
 def double_counting(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
     """How far shares move under double counting: the frame of `attrition.double_counting`."""
     if frame.is_empty():
-        return Markdown(f"*{title}: no table, no termination is reported that could be one.*")
+        return Markdown(
+            say("*{title}: no table, no termination is reported that could be one.*", title=title)
+        )
     shown = frame.select(
         as_text("repeated", percent),
         *(as_text(name, number) for name in ("repeats", "terminated", "gross_caseload")),
         *(as_text(name, percent) for name in ("share_terminated", "share_sent_to_court")),
     )
     headings = {
-        "repeated": "Repeats, of all terminations",
-        "repeats": "Repeats",
-        "terminated": "Offences terminated",
-        "gross_caseload": "Gross caseload",
-        "share_terminated": "Share terminated",
-        "share_sent_to_court": "Share sent to court",
+        "repeated": say("Repeats, of all terminations"),
+        "repeats": say("Repeats"),
+        "terminated": say("Offences terminated"),
+        "gross_caseload": say("Gross caseload"),
+        "share_terminated": say("Share terminated"),
+        "share_sent_to_court": say("Share sent to court"),
     }
     return Table(shown, title, source, headings, [*headings])
 

@@ -25,6 +25,7 @@ from kzresearch.charts.theme import (
     rows,
 )
 from kzresearch.figures import number, percent
+from kzresearch.language import later, say
 
 MOST = 2000
 """Marks in one picture; where there are more cases, a mark stands for several."""
@@ -32,7 +33,7 @@ MOST = 2000
 # Pixels across: words, bar, bands, marks, words; a mark's place; the least height of a group; a line.
 BAR, BANDS, MARKS, WORDS = 104, 118, 246, 556
 PITCH, COLUMNS, GROUP, GAP, LINE = 6.6, 45, 34, 12, 15
-ORIGINS = {"of_year": "registered in the year", "carried_over": "carried over"}
+ORIGINS = {"of_year": later("registered in the year"), "carried_over": later("carried over")}
 COLOURS = {"of_year": MARK, "carried_over": ACCENT}
 
 
@@ -62,19 +63,23 @@ def cases(frame: pl.DataFrame, title: str, source: str) -> Layers | Markdown:
     are not reported, a sentence says so instead.
     """
     if frame["count"].null_count():
-        return Markdown(f"*{title}: no picture, not every disposition is reported.*")
+        return Markdown(
+            say("*{title}: no picture, not every disposition is reported.*", title=title)
+        )
     total = int(frame["count"].sum())
     if not total:
-        return Markdown(f"*{title}: nothing to draw, there was no case.*")
+        return Markdown(say("*{title}: nothing to draw, there was no case.*", title=title))
     origins, given = list(ORIGINS), frame
     if frame["of_year"].null_count() or frame["carried_over"].null_count():
         origins, frame = ["of_year"], frame.with_columns(of_year="count", carried_over=0)
     per = _cases_per_mark(total)
     groups = _groups(frame.filter(pl.col("count") > 0), origins, per)
     none = frame.filter(pl.col("count") == 0)["label"].to_list()
-    below = [f"No case: {'; '.join(none)}."] if none else []
+    below = [say("No case: {labels}.", labels="; ".join(none))] if none else []
     if len(origins) == 1:
-        below.append("Which of them were registered in the year is not told apart by the source.")
+        below.append(
+            say("Which of them were registered in the year is not told apart by the source.")
+        )
     below = [line for text in [*below, _scale(per)] for line in textwrap.wrap(text, 110)]
     bottom = groups[-1].top + groups[-1].height + GAP
     room = LINE * sum(text.count("\n") + 1 for text in _came(groups, origins)) + GAP
@@ -109,8 +114,8 @@ def _cases_per_mark(total: int) -> int:
 
 def _scale(per: int) -> str:
     if per == 1:
-        return "One mark is one case."
-    return f"One mark stands for {per:,} cases, or for what is left of a group."
+        return say("One mark is one case.")
+    return say("One mark stands for {n} cases, or for what is left of a group.", n=per)
 
 
 def _rows(marks: dict[str, int]) -> int:
@@ -195,7 +200,7 @@ def _marks(groups: list[_Group], origins: list[str], at: Channels) -> list[alt.C
             top, _ = group.block
             before = group.marks["of_year"] if origin == "carried_over" else 0
             went = group.words.replace("\n", " ")
-            came = f"{ORIGINS[origin]}: {number(group.parts[origin])}"
+            came = f"{say(ORIGINS[origin])}: {number(group.parts[origin])}"
             points += [
                 (
                     round(MARKS + (place % COLUMNS + 0.5) * PITCH, 2),
@@ -253,7 +258,7 @@ def _came(groups: list[_Group], origins: list[str]) -> list[str]:
     for origin in origins:
         mark = "●" if origin == "of_year" else "○"
         count = number(sum(group.parts[origin] for group in groups))
-        said = textwrap.wrap(ORIGINS[origin] if len(origins) > 1 else "in all", 14)
+        said = textwrap.wrap(say(ORIGINS[origin] if len(origins) > 1 else later("in all")), 14)
         texts.append("\n".join([f"{mark} {count}", *said]))
     return texts
 
@@ -275,8 +280,11 @@ def _description(frame: pl.DataFrame, title: str, total: int, per: int, origins:
         f"{line['label']}: {number(line['count'])} ({percent(line['share'])})"
         for line in frame.iter_rows(named=True)
     )
-    came = ""
+    text = later("Flow of {n} {n:case|cases}. {scale} {title}. {went}.")
     if len(origins) > 1:
-        parts = (f"{number(float(frame[o].sum()))} {words}" for o, words in ORIGINS.items())
-        came = f", {' and '.join(parts)}"
-    return f"Flow of {total:,} cases{came}. {_scale(per)} {title}. {went}."
+        text = later(
+            "Flow of {n} {n:case|cases}, {of_year} registered in the year and {carried_over} carried over. "
+            "{scale} {title}. {went}."
+        )
+    came = {origin: float(frame[origin].sum()) for origin in ORIGINS if origin in frame.columns}
+    return say(text, n=total, scale=_scale(per), title=title, went=went, **came)

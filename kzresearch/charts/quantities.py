@@ -22,6 +22,14 @@ from kzresearch.charts.theme import (
     wrapped,
 )
 from kzresearch.figures import number
+from kzresearch.language import later, localised, say
+
+_LIMITS = {
+    "estimate": later("estimate"),
+    "lower": later("lower limit"),
+    "upper": later("upper limit"),
+}
+_NOTHING = later("*{title}: nothing to draw, no figure is reported.*")
 
 
 @drawn
@@ -32,8 +40,12 @@ def bars(frame: pl.DataFrame, title: str, unit: str, source: str) -> Layers | Ma
     there is nothing to draw, a sentence says so instead.
     """
     if not (frame["value"].fill_null(0) > 0).any():
-        why = "every figure is nought" if frame["value"].count() else "no figure is reported"
-        return Markdown(f"*{title}: nothing to draw, {why}.*")
+        why = (
+            later("*{title}: nothing to draw, every figure is nought.*")
+            if frame["value"].count()
+            else _NOTHING
+        )
+        return Markdown(say(why, title=title))
     known = frame.filter(pl.col("value").is_not_null()).select(
         "label",
         "value",
@@ -55,7 +67,9 @@ def bars(frame: pl.DataFrame, title: str, unit: str, source: str) -> Layers | Ma
         width=WIDTH,
         height=alt.Step(BAR * (1.4 if twowrapped else 1)),
         title=heading(title, source),
-        description=f"Bar chart. {title}. In {unit}: {described}.",
+        description=say(
+            "Bar chart. {title}. In {unit}: {values}.", title=title, unit=unit, values=described
+        ),
         config={"scale": {"bandPaddingInner": 0.3}},
         usermeta=rows(known, "label", "value"),
     )
@@ -76,7 +90,7 @@ def intervals(
         lines=pl.col("label").map_elements(wrapped, return_dtype=pl.String)
     )
     if known.is_empty():
-        return Markdown(f"*{title}: nothing to draw, no figure is reported.*")
+        return Markdown(say(_NOTHING, title=title))
     kinds = known["kind"].unique(maintain_order=True).to_list() if "kind" in known.columns else []
     labels = {
         "domain": False,
@@ -89,7 +103,7 @@ def intervals(
         "y": nominal("lines", axis=labels, sort=None, title=None),
         "tooltip": [
             *(nominal(name, title=" ") for name in (["label", "kind"] if kinds else ["label"])),
-            *(quantity(name, format=shown) for name in ("estimate", "lower", "upper")),
+            *(quantity(name, format=shown, title=say(words)) for name, words in _LIMITS.items()),
         ],
     }
     shape = {}
@@ -112,7 +126,12 @@ def intervals(
         width=WIDTH,
         height=alt.Step(BAR * (0.75 if kinds else 1)),
         title=heading(title, source),
-        description=f"Estimates with 95 % intervals. {title}. In {unit}: {_described(known)}.",
+        description=say(
+            "Estimates with 95 % intervals. {title}. In {unit}: {values}.",
+            title=title,
+            unit=unit,
+            values=_described(known),
+        ),
         usermeta=rows(known, "label", *(["kind"] if kinds else []), "estimate", "lower", "upper"),
     )
 
@@ -123,6 +142,9 @@ def _described(known: pl.DataFrame) -> str:
     for line in known.iter_rows(named=True):
         name = f"{line['label']}, {line['kind']}" if "kind" in line else line["label"]
         limits = [line["lower"], line["upper"]]
-        span = "" if None in limits else " ({:.3g} to {:.3g})".format(*limits)
-        said.append(f"{name}: {line['estimate']:.3g}{span}")
+        value = localised(f"{line['estimate']:.3g}")
+        if None not in limits:
+            lower, upper = (localised(f"{limit:.3g}") for limit in limits)
+            value = say("{value} ({lower} to {upper})", value=value, lower=lower, upper=upper)
+        said.append(f"{name}: {value}")
     return "; ".join(said)

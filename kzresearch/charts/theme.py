@@ -14,6 +14,7 @@ import polars as pl
 from altair.utils.schemapi import debug_mode
 
 from kzresearch.charts import MIME
+from kzresearch.language import of_numbers
 
 INK, MARK, QUIET = "#1f2933", "#2f5d8a", "#7b8794"
 ACCENT, PALE = "#d55e00", "#d3dce6"
@@ -39,8 +40,10 @@ def as_data(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 @alt.theme.register("kzresearch", enable=False)
 def _theme() -> alt.theme.ThemeConfig:
+    numbers: Any = of_numbers()
     return {
         "config": {
+            **({"locale": {"number": numbers}} if numbers else {}),
             "font": FONT,
             "background": "white",
             "view": {"stroke": None},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,11 +21,12 @@ import polars as pl
 
 from kzresearch.errors import FormError, UnknownValueError, unknown_value
 from kzresearch.form_1m.version_files import GEOMETRY, VersionFile
+from kzresearch.language import current, later, say, translated
 from kzresearch.resources import read_texts, store_location
 from kzresearch.schemas import Codebook
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 _FOLDER = Path(__file__).with_name("codebook")
 
@@ -467,6 +469,36 @@ def row_line(row: str, period: str | None = None) -> dict[str, str | None]:
         if line:
             return line
     return _names(forms()).rows[row]
+
+
+_NUMBERED = re.compile(
+    r"(?P<kind>Article|Chapter) (?P<number>[^ .,]+)(, part (?P<part>[^ .,]+))?(, point (?P<point>[^ .,]+))?"
+)
+
+
+def row_name(line: Mapping[str, str | None]) -> str:
+    """What a line of `row_names` is called in the reader's language; articles by their official title.
+
+    That is the Russian one, which says so where it stands in another language.
+    """
+    name, title = str(line["name"]), line["title_ru"]
+    if current() == "en" or (known := translated(name)) != name:
+        return name if current() == "en" else known
+    if title and current() != "ru":
+        title = say("{title} (in Russian)", title=title)
+    found = _NUMBERED.match(name)
+    if not found or not title:
+        return title or name
+    numbers = found.groupdict()
+    if numbers["kind"] == "Chapter":
+        text = later("Chapter {number}. {title}")
+    elif numbers["point"]:
+        text = later("Article {number}, part {part}, point {point}. {title}")
+    elif numbers["part"]:
+        text = later("Article {number}, part {part}. {title}")
+    else:
+        text = later("Article {number}. {title}")
+    return say(text, title=title, **numbers)
 
 
 @lru_cache(maxsize=64)

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kzresearch.notebooks import worded
 from kzresearch.run.scrub import scrub, scrubbed_message
 
 if TYPE_CHECKING:
@@ -182,6 +183,7 @@ def _prepared(task: Task, folder: Path) -> Any:
     from papermill.parameterize import parameterize_notebook
 
     notebook = load_notebook_node(str(folder / NOTEBOOK))
+    notebook = worded(notebook, task.parameters.get("language"))
     named = {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
     if not notebook["metadata"].get("kernelspec", {}).get("name"):
         notebook["metadata"]["kernelspec"] = named

@@ -1,0 +1,199 @@
+"""The language in which readers are told things: English, Russian or Kazakh.
+
+Every text for readers stands in English where it is used, in code, notebooks and templates, and is
+looked up in one table, `texts.csv`, which a translator edits. See docs/languages.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import string
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kzresearch.errors import unknown_value
+
+LANGUAGES = {"en": "English", "ru": "Русский", "kk": "Қазақша"}
+TABLE = Path(__file__).with_name("texts.csv")
+_ALPHABETS = {"kk": "аәбвгғдеёжзийкқлмнңоөпрстуұүфхһцчшщъыіьэюя"}
+"""Where an alphabet's order is not that of Unicode, but for ё, which is sorted as е and after it."""
+_FORMS = ("zero", "one", "two", "few", "many", "other")
+
+_chosen = "en"
+_within: ContextVar[str | None] = ContextVar("language", default=None)
+
+
+def current() -> str:
+    """The language that readers are told things in now: `en`, `ru` or `kk`."""
+    return _within.get() or _chosen
+
+
+def use_language(language: str) -> None:
+    """Tell readers things in this language from now on: `en`, `ru` or `kk`.
+
+    Labels of frames, charts, tables, sentences and numbers are in it. Raises UnknownValueError for another.
+
+    >>> use_language("ru")
+    >>> say("sent to court")
+    'направлено в суд'
+    >>> use_language("en")
+    """
+    global _chosen  # noqa: PLW0603  a notebook chooses once, for all that follows
+    _chosen = checked(language)
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Tell readers things in this language for a while."""
+    before = _within.set(checked(language))
+    try:
+        yield
+    finally:
+        _within.reset(before)
+
+
+def checked(language: str) -> str:
+    """The language's code; UnknownValueError for one that there is not."""
+    if language not in LANGUAGES:
+        raise unknown_value("language", language, list(LANGUAGES))
+    return language
+
+
+def later(text: str) -> str:
+    """The text itself: one that is put into words later, by `say(name)`, stands in the table too."""
+    return text
+
+
+def say(text: str, /, **values: object) -> str:
+    """A text in the reader's language, with values in place of their names in braces.
+
+    Numbers are written as the language does; None is "not reported". `{n:case|cases}` stands for the
+    form of a word that goes with the number n: in English for one and for others, in Russian for 1, 2
+    and 5. A text that is not in the table is given as it stands.
+    """
+    found = translated(text)
+    return _formatter.vformat(found, (), values) if values else found
+
+
+def translated(text: str) -> str:
+    """A text as the table has it in the reader's language, names in braces and all."""
+    return text if current() == "en" else _texts(current()).get(text, text)
+
+
+def prose(markdown: str) -> str:
+    """Markdown of which each paragraph is a text of the table."""
+    return "\n\n".join(translated(part) for part in paragraphs(markdown))
+
+
+def paragraphs(markdown: str) -> list[str]:
+    """What a translator gets of a Markdown cell, one by one, each in one line but for lists."""
+    parts = markdown.strip("\n").split("\n\n")
+    return [re.sub(r"\n(?![-*|#>]|\d+\.)", " ", part) for part in parts]
+
+
+def localised(written: str) -> str:
+    """A number written in English, `32,270.5`, as the reader's language writes it."""
+    return written if current() == "en" else written.translate(_signs(current()))
+
+
+def day(when: date) -> str:
+    """A day in words: `26 November 2026`, in Russian `26 ноября 2026 г.`."""
+    from babel.dates import format_date
+
+    language = current()
+    return format_date(when, "d MMMM y" if language == "en" else "long", locale=language)
+
+
+def month(number: int) -> str:
+    """The name of a month, as it stands alone."""
+    from babel.dates import get_month_names
+
+    return str(get_month_names("wide", "stand-alone", current())[number])
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names by the alphabet of the reader's language."""
+    return sorted(names, key=collation())
+
+
+def collation() -> Callable[[str], Any]:
+    """A key to sort names by, in the alphabet of the reader's language."""
+    alphabet = _ALPHABETS.get(current(), "")
+    places = str.maketrans(alphabet, "".join(chr(0xE000 + n) for n in range(len(alphabet))))
+
+    def key(name: str) -> tuple[str, str]:
+        folded = name.casefold()
+        alike = folded if alphabet else folded.replace("ё", "е")
+        return alike.translate(places), folded
+
+    return key
+
+
+@cache
+def _texts(language: str) -> dict[str, str]:
+    return {line["en"]: line[language] for line in table() if line[language]}
+
+
+def table() -> list[dict[str, str]]:
+    """The lines of the table of texts: `where`, `en`, `ru`, `kk`, `review`."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@cache
+def _signs(language: str) -> dict[int, str]:
+    """How a language parts thousands and decimals."""
+    from babel.numbers import get_decimal_symbol, get_group_symbol
+
+    signs = {",": get_group_symbol(language), ".": get_decimal_symbol(language), " ": "\xa0"}
+    return str.maketrans(signs)
+
+
+def of_numbers() -> dict[str, Any] | None:
+    """How charts write numbers in the reader's language, as D3 has it; None for English."""
+    if current() == "en":
+        return None
+    signs = _signs(current())
+    return {
+        "decimal": signs[ord(".")],
+        "thousands": signs[ord(",")],
+        "grouping": [3],
+        "currency": ["", ""],
+        "percent": signs[ord(" ")] + "%",
+    }
+
+
+@cache
+def _plural(language: str) -> tuple[Callable[[Any], str], list[str]]:
+    from babel import Locale
+
+    rule = Locale(language).plural_form
+    return rule, [form for form in _FORMS if form in rule.tags | {"other"}]
+
+
+class _Formatter(string.Formatter):
+    """Puts values into a text by name alone: no attribute, no index, so that a table cannot ask more."""
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:  # noqa: ARG002
+        return kwargs[field_name], field_name
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        from kzresearch.figures import number
+
+        if format_spec:
+            forms = format_spec.split("|")
+            if value is None:
+                return forms[-1]
+            rule, names = _plural(current())
+            return forms[min(names.index(rule(abs(value))), len(forms) - 1)]
+        plain = isinstance(value, str) or value is True or value is False
+        return str(value) if plain else number(value)
+
+
+_formatter = _Formatter()
