@@ -6,6 +6,7 @@ import json
 import sys
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from kzresearch.errors import KzresearchError, WorkbookError
 from kzresearch.run import DEFAULT_FORMATS, FORMATS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kzresearch.run.batch import Block, Made, Planned
     from kzresearch.sources import RawFile
 
@@ -28,6 +31,11 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except KzresearchError as error:
             raise click.ClickException(str(error)) from None
+        except (
+            KeyboardInterrupt
+        ):  # of a command that keeps nothing: what it writes is whole or not there
+            click.echo("stopped", err=True)
+            ctx.exit(130)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:
@@ -44,7 +52,14 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kzresearch")
 def main() -> None:
-    """How torture cases are handled in Kazakhstan: official figures, reproducible analyses."""
+    """How torture cases are handled in Kazakhstan: official figures, reproducible analyses.
+
+    \b
+    Examples:
+      kzresearch report                            every notebook, with an index page
+      kzresearch run case_flow -p region=KZ-75     one notebook for one region
+      kzresearch COMMAND --help                    what a command does, with examples
+    """  # noqa: D301
 
 
 main.add_command(cli_store.ingest)
@@ -111,6 +126,8 @@ def _run_options(command: Any) -> Any:
                 help="Named as author in records, pages and citations; may be given several times. "
                 "A run that is there under other names is run again.",
             ),
+            click.option("-q", "--quiet", is_flag=True, help="Tell only what failed."),
+            click.option("--json", "as_json", is_flag=True, help="Print the runs as JSON."),
         )
     ):
         command = option(command)
@@ -134,23 +151,48 @@ _JOBS = click.option(
 _FORCE = click.option("--force", is_flag=True, help="Run again what is there.")
 
 
+def _names_of_notebooks(_ctx: object, _parameter: object, begun: str) -> list[str]:
+    """For the shell: the notebooks whose names begin so."""
+    from kzresearch.resources import notebooks_dir
+
+    return sorted(p.stem for p in notebooks_dir().glob("*.ipynb") if p.stem.startswith(begun))
+
+
 @main.command(short_help="Run one notebook: page, notebook and record.")
-@click.argument("notebook")
+@click.argument("notebook", shell_complete=_names_of_notebooks)
 @_PARAMETERS
 @_run_options
-def run(notebook: str, parameters: tuple[str, ...], out: str, formats: str, **how: Any) -> None:
+def run(
+    notebook: str,
+    parameters: tuple[str, ...],
+    out: str,
+    formats: str,
+    quiet: bool,
+    as_json: bool,
+    **how: Any,
+) -> None:
     """Run NOTEBOOK and leave the executed notebook, a page and a JSON record.
 
     A PDF too with --formats html,pdf.
 
     NOTEBOOK is a name (`kzresearch notebooks` lists them) or the path of a file of your own.
 
-    Example: kzresearch run period_report -p period=2021-02
-    """
+    Ends with 1 where the run fails.
+
+    \b
+    Examples:
+      kzresearch run period_report -p period=2021-02
+      kzresearch run case_flow -p region=KZ-75 -p language=ru --formats html,pdf
+    """  # noqa: D301
     from kzresearch.run.batch import Block
 
-    made = _batch([Block([notebook], _pairs(parameters))], out, formats, force=True, **how)
+    blocks = [Block([notebook], _pairs(parameters))]
+    made = _batch(blocks, out, formats, force=True, quiet=quiet, **how)
     ((planned, record),) = made.runs
+    if as_json:
+        _print_runs(made, _formats(formats))
+    if quiet or as_json:
+        sys.exit(1 if record["error"] else 0)
     shown = "".join(f" {name}={value}" for name, value in _pairs(parameters).items())
     if not record["error"]:
         click.echo(f"{notebook}{shown}: done, run {record['run_id']}", err=True)
@@ -163,7 +205,7 @@ def run(notebook: str, parameters: tuple[str, ...], out: str, formats: str, **ho
 
 
 @main.command(short_help="Run notebooks for every region, article and period.")
-@click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]…")
+@click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]…", shell_complete=_names_of_notebooks)
 @click.option(
     "--each",
     multiple=True,
@@ -293,7 +335,14 @@ def report(out: str, formats: str, **how: Any) -> None:
 
     The period report is run for every period that the data holds; the other notebooks are run with
     their own defaults. What was run before, with the same data and code, is not run again.
-    """
+
+    Ends with 1 where a run fails.
+
+    \b
+    Examples:
+      kzresearch report
+      kzresearch report --out site --formats html,pdf
+    """  # noqa: D301
     from kzresearch.notebooks import notebooks as found
     from kzresearch.run.batch import EVERY, Block
 
@@ -303,10 +352,25 @@ def report(out: str, formats: str, **how: Any) -> None:
 
 
 @main.command(short_help="List the notebooks with their parameters.")
-def notebooks() -> None:
-    """List the notebooks with their parameters."""
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def notebooks(as_json: bool) -> None:
+    """List the notebooks with their parameters: type, default, meaning.
+
+    Example: kzresearch notebooks --json
+    """
     from kzresearch.notebooks import notebooks as found
 
+    if as_json:
+        listed = [
+            {
+                "name": one.name,
+                "title": one.title,
+                "parameters": [asdict(parameter) for parameter in one.parameters],
+            }
+            for one in found()
+        ]
+        click.echo(json.dumps(listed, ensure_ascii=False, indent=1))
+        return
     for notebook in found():
         click.echo(f"{notebook.name}: {notebook.title}")
         for one in notebook.parameters:
@@ -318,13 +382,18 @@ def notebooks() -> None:
     "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @click.option("--period", metavar="YYYY-MM", help="For files that do not state their period.")
-def check(files: tuple[Path, ...], period: str | None) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print what was tested, and what fails, as JSON."
+)
+def check(files: tuple[Path, ...], period: str | None, as_json: bool) -> None:
     """Test every accounting identity on workbooks of Form 1-M.
 
     Lists what fails with the figures and their cells: hard identities first, then known defects of
     the source. Some official workbooks fail as they were published.
 
     Ends with 1 where a hard identity is broken, with 2 where a file cannot be read.
+
+    Example: kzresearch check Astana.XLSX --period 2022-12
     """
     import polars as pl
 
@@ -342,6 +411,10 @@ def check(files: tuple[Path, ...], period: str | None) -> None:
     broken = checked.filter(pl.col("fails") > 0).sort(
         pl.col("status") != "hard", maintain_order=True
     )
+    if as_json:
+        told = {"identities": checked.to_dicts(), "failing": failing.to_dicts()}
+        click.echo(json.dumps(told, ensure_ascii=False, indent=1))
+        sys.exit(1 if "hard" in broken["status"] else 0)
     for line in broken.iter_rows(named=True):
         click.echo(
             f"{line['status']} {line['identity']}: {line['fails']} of {line['tests']} fail, "
@@ -356,6 +429,24 @@ def check(files: tuple[Path, ...], period: str | None) -> None:
         click.echo(f"{words}: {tests:,} tests, {tests - fails:,} hold, {fails:,} fail")
     if "hard" in broken["status"]:
         sys.exit(1)
+
+
+@main.command(short_help="Print what a shell needs to complete this command.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script by which a SHELL completes commands, options and names of notebooks.
+
+    \b
+    Examples:
+      eval "$(kzresearch completion bash)"     for this terminal, or in ~/.bashrc
+      eval "$(kzresearch completion zsh)"      the same in ~/.zshrc
+      kzresearch completion fish > ~/.config/fish/completions/kzresearch.fish
+    """  # noqa: D301
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(main, {}, "kzresearch", "_KZRESEARCH_COMPLETE").source())
 
 
 @main.command(short_help="Print the citation of a run and of its sources.")
@@ -410,8 +501,16 @@ def build(tables: tuple[str, ...], out: Path | None) -> None:
     """Build the bundled TABLES (default: all) again from the raw files.
 
     Raw files are taken from the folder that KZRESEARCH_RAW names, or else downloaded from the
-    addresses in sources.toml; each is checked against its checksum.
-    """
+    addresses in sources.toml; each is checked against its checksum. `texts` is the table of texts, built
+    from code and notebooks.
+
+    Ends with 1 where a table could not be built.
+
+    \b
+    Examples:
+      kzresearch build
+      kzresearch build readme texts
+    """  # noqa: D301
     from kzresearch.build import TABLES, build_tables
     from kzresearch.errors import unknown_value
     from kzresearch.resources import checkout_dir, data_dir
@@ -567,40 +666,78 @@ def _batch(  # what every command that runs notebooks does
     *,
     closing: bool = False,
     dry_run: bool = False,
+    quiet: bool = False,
+    as_json: bool = False,
     **how: Any,
 ) -> Made:
     from kzresearch.run import batch as batches
 
     def say(text: str) -> None:
-        click.echo(text, err=True)
+        if not quiet:
+            click.echo(text, err=True)
 
     start = time.monotonic()
-    options = batches.Options(_formats(formats), **how)
+    options = batches.Options(_formats(formats), progress=False if quiet else None, **how)
     if dry_run:
-        planned, left_out = batches.look(blocks, out, options)
-        for one in planned:
-            click.echo(f"{one.state:<11}{one.task.run_id}  {one.task.label}")
-        say(_counted(planned, left_out))
+        _tell_plan(*batches.look(blocks, out, options), say, as_json=as_json)
         sys.exit(0)
 
-    def see(planned: list[Planned], left_out: int) -> None:
-        if closing:
-            say(_counted(planned, left_out))
-
+    counts = (lambda *plan: say(_counted(*plan))) if closing else (lambda *_: None)
     try:
-        made = batches.make(blocks, out, options, say, see)
+        made = batches.make(blocks, out, options, say, counts)
     except KeyboardInterrupt:
-        say("stopped; what is done is kept, and the same command goes on")
+        click.echo("stopped; what is done is kept, and the same command goes on", err=True)
         sys.exit(130)
     _failures(made, err=True)
-    if closing:
-        took = f"{_runs(len(made.runs))} in {time.monotonic() - start:.0f} s"
-        say(f"{took}, {len(made.failed)} failed")
-        for label, name in (("index", "index.html"), ("figures", "results.parquet")):
+    if not closing:
+        return made
+    took = f"{_runs(len(made.runs))} in {time.monotonic() - start:.0f} s"
+    say(f"{took}, {len(made.failed)} failed")
+    if as_json:
+        _print_runs(made, options.formats)
+    elif not quiet:
+        for label, name in _TABLES.items():
             click.echo(f"{label:<9}{made.outputs.link(name)}")
-        if made.failed:
-            sys.exit(1)
-    return made
+    sys.exit(1 if made.failed else 0)
+
+
+_TABLES = {"index": "index.html", "figures": "results.parquet"}
+
+
+def _tell_plan(
+    planned: list[Planned], left_out: int, say: Callable[[str], None], *, as_json: bool
+) -> None:
+    if as_json:
+        _print_json({"runs": [_planned(one) for one in planned], "left_out": left_out})
+    else:
+        for one in planned:
+            click.echo(f"{one.state:<11}{one.task.run_id}  {one.task.label}")
+    say(_counted(planned, left_out))
+
+
+def _print_json(what: object) -> None:
+    click.echo(json.dumps(what, ensure_ascii=False, indent=1))
+
+
+def _planned(one: Planned) -> dict[str, Any]:
+    task = one.task
+    about = {"run_id": task.run_id, "notebook": task.notebook, "parameters": task.parameters}
+    return about | {"state": one.state}
+
+
+def _print_runs(made: Made, formats: tuple[str, ...]) -> None:
+    """The runs of a batch that has ended, and where their files are, as JSON."""
+    runs = [
+        _planned(one)
+        | {name: record[name] for name in ("status", "error")}
+        | {"files": [made.outputs.link(f"{one.task.stem}.{e}") for e in (*_ALWAYS, *formats)]}
+        for one, record in made.runs
+    ]
+    tables = {label: made.outputs.link(name) for label, name in _TABLES.items()}
+    _print_json({"runs": runs, **tables})
+
+
+_ALWAYS = ("ipynb", "json")
 
 
 def _counted(planned: list[Planned], left_out: int) -> str:

@@ -23,6 +23,8 @@ LANGUAGES = {"en": "English", "ru": "Русский", "kk": "Қазақша"}
 TABLE = Path(__file__).with_name("texts.csv")
 _ALPHABETS = {"kk": "аәбвгғдеёжзийкқлмнңоөпрстуұүфхһцчшщъыіьэюя"}
 """Where an alphabet's order is not that of Unicode, but for ё, which is sorted as е and after it."""
+_MONTHS = {"kk": "format"}
+"""The CLDR's other names of months, where those that stand alone begin with a capital."""
 _FORMS = ("zero", "one", "two", "few", "many", "other")
 
 _chosen = "en"
@@ -111,10 +113,11 @@ def day(when: date) -> str:
 
 
 def month(number: int) -> str:
-    """The name of a month, as it stands alone."""
+    """The name of a month, as it stands alone within a sentence."""
     from babel.dates import get_month_names
 
-    return str(get_month_names("wide", "stand-alone", current())[number])
+    context: Any = _MONTHS.get(current(), "stand-alone")
+    return str(get_month_names("wide", context, current())[number])
 
 
 def in_order(names: Iterable[str]) -> list[str]:
