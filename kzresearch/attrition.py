@@ -16,7 +16,6 @@ from kzresearch.figures import (
     Cell,
     Figure,
     estimate,
-    number,
     percent,
     with_limits,
 )
@@ -99,7 +98,10 @@ def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
         )
         return
     if gross is None:
-        said = [f"{number(line['count'])} {line['label']}" for line in outcomes.to_dicts()]
+        said = [
+            say("{n} {disposition}", n=line["count"], disposition=line["label"])
+            for line in outcomes.to_dicts()
+        ]
         yield say(
             "The source does not report what the gross caseload needs (offences in proceedings, and "
             "terminated on rehabilitating grounds), so no share is given. Registered (net): "
@@ -109,7 +111,12 @@ def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
         )
         return
     said = [
-        f"{number(line['count'])} {line['label']} ({percent(line['share'])})"
+        say(
+            "{n} {disposition} ({share})",
+            n=line["count"],
+            disposition=line["label"],
+            share=percent(line["share"]),
+        )
         for line in outcomes.sort("count", descending=True).to_dicts()
     ]
     yield say(

@@ -7,6 +7,7 @@ import pytest
 
 from kzresearch.errors import UnknownValueError
 from tests.conftest import ROOT, run_notebook as run
+from tests.language import left_in_english, said_in, same_figures
 from tests.test_flows import BASES, OUTCOMES
 
 FIGURES = {
@@ -88,6 +89,36 @@ def test_many_cases_in_a_region_and_an_odd_comparison(tmp_path):
     assert "military bodies file workbooks of their own, which are not held." in page
     cells = left.record["results"]["sent_to_court"]["cells"]
     assert len(cells) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (
+            "ru",
+            ["# Куда ушли дела", "Казахстан, январь–декабрь 2022 года", "88,5\xa0%", "1\xa0012 из"],
+        ),
+        (
+            "kk",
+            [
+                "# Істер қайда кетті",
+                "2022 жылғы қаңтар–желтоқсан",
+                "88,5\xa0%",
+                "247\xa0786 ішінен",
+            ],
+        ),
+    ],
+)
+def test_page_is_in_the_readers_language_and_its_figures_are_the_same(
+    torture, language, said, tmp_path
+):
+    left = run("case_flow", {"language": language}, tmp_path)
+    assert left.record["status"] == "completed"
+    assert same_figures(left.record, torture.record)
+    executed = json.loads(left.notebook.read_text(encoding="utf-8"))
+    texts = "\n".join(said_in(executed))
+    assert [text for text in said if text not in texts] == []
+    assert left_in_english(executed) == []
 
 
 @pytest.mark.parametrize(
