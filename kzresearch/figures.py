@@ -10,7 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 from kzresearch.errors import KzresearchError
-from kzresearch.language import later, localised, say
+from kzresearch.language import later, localised, noted, say
 
 NOT_REPORTED = later("not reported")
 CONTRADICTED = later("does not add up in the source")
@@ -181,7 +181,7 @@ class Lookup:
             unit=line["unit"],
             cells=tuple(Cell(c["workbook"], c["cell"]) for c in cells),
             sources=(line["source"],),
-            note=line["note"],
+            note=noted(line["note"]),
         )
 
 

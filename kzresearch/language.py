@@ -83,6 +83,15 @@ def say(text: str, /, **values: object) -> str:
     return _formatter.vformat(found, (), values) if values else found
 
 
+def noted(notes: str | None) -> str | None:
+    """A note in the reader's language; where it is several, parted by semicolons, each of them."""
+    if not notes:
+        return None
+    if (whole := translated(notes)) != notes:
+        return whole
+    return "; ".join(translated(note) for note in notes.split("; "))
+
+
 def translated(text: str) -> str:
     """A text as the table has it in the reader's language, names in braces and all."""
     return text if current() == "en" else _texts(current()).get(text, text)
@@ -96,7 +105,7 @@ def prose(markdown: str) -> str:
 def paragraphs(markdown: str) -> list[str]:
     """What a translator gets of a Markdown cell, one by one, each in one line but for lists."""
     parts = markdown.strip("\n").split("\n\n")
-    return [re.sub(r"\n(?![-*|#>]|\d+\.)", " ", part) for part in parts]
+    return [re.sub(r"\n(?!([-*#>]+|\d+\.)\s|\|)", " ", part) for part in parts]
 
 
 def localised(written: str) -> str:

@@ -14,13 +14,22 @@ from kzresearch.errors import unknown_value
 from kzresearch.figures import Figure, Lookup
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
+from kzresearch.language import current, later, say
 from kzresearch.regions import COUNTRY, region_name
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
 
-SEVERITIES = ["minor", "medium", "grave", "especially_grave"]
-OFFENCES = "offences"
+SEVERITIES = {
+    "minor": later("minor"),
+    "medium": later("medium"),
+    "grave": later("grave"),
+    "especially_grave": later("especially grave"),
+}
+OFFENCES = flows.OFFENCES
+POINTS, STATUS = later("points of 100"), later("status")
+STATUSES = (later("Free"), later("Partly Free"), later("Not Free"))
+"""The statuses of Freedom in the World."""
 
 # Recorded name → where the figure stands in the form; {article} and {chapter} are rows.
 PLACES = {
@@ -39,12 +48,12 @@ OUTCOMES = {f"article_{step.name}": step.label for step in (*flows.OUTCOMES, *fl
 
 # Net and gross, in the order of the table.
 FLOW = {
-    "article_gross_caseload": "gross caseload",
-    "article_gross_caseload_at_least": "gross caseload, at least (a conclusion)",
-    "article_in_proceedings": "in proceedings (net)",
-    "article_gross_registered": "gross registered in the year",
-    "article_registered": "registered (net)",
-    "article_completed": "completed",
+    "article_gross_caseload": later("gross caseload"),
+    "article_gross_caseload_at_least": later("gross caseload, at least (a conclusion)"),
+    "article_in_proceedings": later("in proceedings (net)"),
+    "article_gross_registered": later("gross registered in the year"),
+    "article_registered": later("registered (net)"),
+    "article_completed": later("completed"),
     **OUTCOMES,
 }
 
@@ -125,72 +134,106 @@ class PeriodReport:
 
     def _sentences(self) -> Iterator[str]:
         named = self.figures
-        gravity = [
-            f"{named[f'registered_{s}'].text} {words}"
-            for s, words in (
-                ("especially_grave", "especially grave"),
-                ("grave", "grave"),
-                ("medium", "of medium gravity"),
-                ("minor", "of minor gravity"),
-                ("misdemeanours", "misdemeanours"),
-            )
-            if named[f"registered_{s}"].value is not None
-        ]
-        where = region_name(self.region)
-        who = self._who()
-        net = "net of terminations on rehabilitating grounds"
-        if not self.from_workbooks:
-            who, net = "the press report has", f"read as {net}, as in the form of 2022"
-        yield (
-            f"For {where}, {self.months}, {who} **{named['offences_registered'].text} registered "
-            f"offences**, {net}: {', '.join(gravity)}."
-        )
-        article = self.article_name.removeprefix(f"Article {self.article}. ")
-        yield (
-            f"{named['chapter_registered'].text} of them fall under chapter {self.chapter}, "
-            f"**{named['article_registered'].text} under article {self.article}** ({article})."
+        yield self._registered()
+        prefix = say("Article {number}. {title}", number=self.article, title="")
+        yield say(
+            "{of_chapter} of them fall under chapter {chapter}, **{of_article} under article {article}** "
+            "({title}).",
+            of_chapter=named["chapter_registered"].value,
+            chapter=self.chapter,
+            of_article=named["article_registered"].value,
+            article=self.article,
+            title=self.article_name.removeprefix(prefix),
         )
         parts = {
-            "article_registered_grave_or_especially_grave": "grave or especially grave",
-            "article_registered_against_women": "against women",
-            "article_registered_against_minors": "against minors",
+            "article_registered_grave_or_especially_grave": later("{n} grave or especially grave"),
+            "article_registered_against_women": later("{n} against women"),
+            "article_registered_against_minors": later("{n} against minors"),
         }
-        given = [f"{named[n].text} {w}" for n, w in parts.items() if named[n].value is not None]
-        if given:
-            yield f"Under this article the source counts {', '.join(given)}."
+        if given := self._given(parts):
+            yield say("Under this article the source counts {parts}.", parts=given)
         victims = named["article_registered_against_women"]
         if victims.note and not self.from_workbooks:
-            yield f"On those against women and minors: {victims.note}."
-        ended = [f"{named[n].text} {words}" for n, words in OUTCOMES.items() if named[n].value]
-        completed = named["article_completed"]
-        gross, at_least = named["article_gross_caseload"], named["article_gross_caseload_at_least"]
-        if gross.value:
-            yield f"The **gross caseload was {gross.text}**: {'; '.join(ended)}."
-        elif gross.value == 0:
-            yield "No case of this article is counted."
-        elif ended:
-            if completed.value is not None:
-                ended.insert(0, f"{completed.text} completed")
-            yield f"Of its cases, as far as reported: {'; '.join(ended)}."
-        else:
-            yield "What became of its cases is not reported."
+            yield say("On those against women and minors: {note}.", note=victims.note)
+        yield self._went()
+        at_least = named["article_gross_caseload_at_least"]
         if at_least.value:
-            yield f"At least {at_least.text} cases were on the books, as concluded below."
+            yield say("At least {n} cases were on the books, as concluded below.", n=at_least.value)
         if caution := attrition.military_note(self.article).data:
             yield caution
-        yield (
-            f"Freedom in the World {self.period[:4]} rates Kazakhstan "
-            f"{named['freedom_in_the_world_status'].text}, "
-            f"{named['freedom_in_the_world_total'].text} of 100."
+        yield say(
+            "Freedom in the World {edition} rates Kazakhstan {status}, {total} of 100.",
+            edition=self.period[:4],
+            status=named["freedom_in_the_world_status"].text,
+            total=named["freedom_in_the_world_total"].value,
         )
 
-    def _who(self) -> str:
-        """Whose workbooks the figures come from, as the beginning of a sentence on them."""
-        held = len(self.figures["offences_registered"].cells)
-        if held > 1:
-            return f"the workbooks of {held} regions have"
-        national = self.region == COUNTRY and not datasets.is_summed(self.period)
-        return "the national workbook has" if national else "the region's workbook has"
+    def _registered(self) -> str:
+        """All offences registered, whose workbooks they come from, and how grave they are."""
+        gravity = {
+            "registered_especially_grave": later("{n} especially grave"),
+            "registered_grave": later("{n} grave"),
+            "registered_medium": later("{n} of medium gravity"),
+            "registered_minor": later("{n} of minor gravity"),
+            "registered_misdemeanours": later("{n} misdemeanours"),
+        }
+        registered = self.figures["offences_registered"]
+        held = len(registered.cells)
+        if not self.from_workbooks:
+            text = later(
+                "For {where}, {months}, the press report has **{n} registered offences**, read as net "
+                "of terminations on rehabilitating grounds, as in the form of 2022: {gravity}."
+            )
+        elif held > 1:
+            text = later(
+                "For {where}, {months}, the workbooks of {held} regions have **{n} registered "
+                "offences**, net of terminations on rehabilitating grounds: {gravity}."
+            )
+        elif self.region == COUNTRY and not datasets.is_summed(self.period):
+            text = later(
+                "For {where}, {months}, the national workbook has **{n} registered offences**, net of "
+                "terminations on rehabilitating grounds: {gravity}."
+            )
+        else:
+            text = later(
+                "For {where}, {months}, the region's workbook has **{n} registered offences**, net of "
+                "terminations on rehabilitating grounds: {gravity}."
+            )
+        return say(
+            text,
+            where=region_name(self.region),
+            months=self.months,
+            held=held,
+            n=registered.value,
+            gravity=self._given(gravity),
+        )
+
+    def _given(self, texts: dict[str, str]) -> str:
+        """Those of the figures named that are reported, each said with its number `n`."""
+        found = ((text, self.figures[name].value) for name, text in texts.items())
+        return ", ".join(say(text, n=value) for text, value in found if value is not None)
+
+    def _went(self) -> str:
+        """What became of the article's cases."""
+        named = self.figures
+        gross, completed = named["article_gross_caseload"], named["article_completed"]
+        if gross.value == 0:
+            return say("No case of this article is counted.")
+        ended = [
+            say("{n} {disposition}", n=named[name].value, disposition=say(words))
+            for name, words in OUTCOMES.items()
+            if named[name].value
+        ]
+        if gross.value:
+            return say(
+                "The **gross caseload was {n}**: {ended}.", n=gross.value, ended="; ".join(ended)
+            )
+        if not ended:
+            return say("What became of its cases is not reported.")
+        if completed.value is not None:
+            done = say("{n} {disposition}", n=completed.value, disposition=say("completed"))
+            ended.insert(0, done)
+        return say("Of its cases, as far as reported: {ended}.", ended="; ".join(ended))
 
     def consistency_notes(self) -> Markdown:
         """`consistency()` as a list to read."""
@@ -214,9 +257,19 @@ class PeriodReport:
     def _lookup(self) -> Lookup:
         return Lookup(self.frame)
 
-    @cached_property
+    @property
     def figures(self) -> dict[str, Figure]:
         """Every figure the report records, by name."""
+        if current() not in self._told:
+            self._told[current()] = self._all()
+        return self._told[current()]
+
+    @cached_property
+    def _told(self) -> dict[str, dict[str, Figure]]:
+        """The figures by language: their notes are in it."""
+        return {}
+
+    def _all(self) -> dict[str, Figure]:
         rows = {"article": self._article, "chapter": f"chapter:{self.chapter}"}
         found = {
             name: self.figure(section, row.format(**rows), measure)
@@ -230,8 +283,8 @@ class PeriodReport:
         yield (
             "registered_without_severity",
             (total - severities).named(
-                "offences_registered − the four severities",
-                "misdemeanours, and any crime without a severity",
+                say("{total} − the four severities", total="offences_registered"),
+                say("misdemeanours, and any crime without a severity"),
             ),
         )
         bases, steps = flows.flow_figures(self.period, self.region, self.article)
@@ -248,8 +301,10 @@ class PeriodReport:
             at_least.named(
                 "article_registered + article_terminated_unspecified "
                 "− (article_completed − article_sent_to_court)",
-                "a conclusion: completed = sent to court + terminated on other grounds, so no more "
-                "than the difference can have been terminated on other grounds",
+                say(
+                    "a conclusion: completed = sent to court + terminated on other grounds, so no more "
+                    "than the difference can have been terminated on other grounds"
+                ),
             ),
         )
         ended = [steps[name] for name in (*flows.LEFT, "term_expired_unspecified")]
@@ -257,8 +312,11 @@ class PeriodReport:
             yield (
                 "article_with_reported_outcome",
                 figures.total(reported).named(
-                    "article_completed + interrupted, expired, transferred or time-barred, as far "
-                    "as reported"
+                    say(
+                        "{completed} + interrupted, expired, transferred or time-barred, as far as "
+                        "reported",
+                        completed="article_completed",
+                    )
                 ),
             )
 
@@ -267,13 +325,18 @@ class PeriodReport:
         one that reviews that year where there is one. Columns as in the table, `relation` added.
         """
         year = int(self.period[:4])
-        relation = pl.when(pl.col("edition") == year)
+
+        def relation(line: dict[str, int]) -> str:
+            if line["edition"] == year:
+                return say("published in {year}", year=str(year))
+            return say("reviews {year}", year=str(line["year_reviewed"]))
+
         return (
             datasets.load_freedom_in_the_world()
             .filter(pl.col("country") == "Kazakhstan", pl.col("edition").is_in([year, year + 1]))
             .with_columns(
-                relation=relation.then(pl.format("published in {}", "edition")).otherwise(
-                    pl.format("reviews {}", "year_reviewed")
+                relation=pl.struct("edition", "year_reviewed").map_elements(
+                    relation, return_dtype=pl.String
                 )
             )
         )
@@ -285,8 +348,12 @@ class PeriodReport:
             line = editions.get(edition, {})
             cells = (figures.Cell(line["workbook"], line["cell"]),) if line else ()
             origin = (line["source"],) if line else ()
-            note = f"edition {edition}, which reviews {edition - 1}"
-            for name, unit in (("total", "points of 100"), ("status", "status")):
+            note = say(
+                "edition {edition}, which reviews {year}",
+                edition=str(edition),
+                year=str(edition - 1),
+            )
+            for name, unit in (("total", POINTS), ("status", STATUS)):
                 value = line.get(name)
                 yield (
                     f"freedom_in_the_world_{name}{suffix}",
@@ -296,66 +363,70 @@ class PeriodReport:
                         cells=cells,
                         sources=origin,
                         note=note,
-                        shown=value if name == "status" else None,
+                        shown=say(value) if value and name == "status" else None,
                     ),
                 )
 
     def severity(self) -> pl.DataFrame:
         """Offences registered, by severity; together they are all offences registered."""
         named = self.figures
-        rest = "registered_misdemeanours"
-        label = "misdemeanours"
-        if named[rest].value is None:
-            rest, label = "registered_without_severity", "misdemeanours and crimes without severity"
-        labels = {f"registered_{s}": s.replace("_", " ") for s in reversed(SEVERITIES)}
-        return _frame([(text, named[name]) for name, text in (labels | {rest: label}).items()])
+        labels = {f"registered_{s}": SEVERITIES[s] for s in reversed(SEVERITIES)}
+        if named["registered_misdemeanours"].value is None:
+            rest = later("misdemeanours and crimes without severity")
+            labels["registered_without_severity"] = rest
+        else:
+            labels["registered_misdemeanours"] = later("misdemeanours")
+        return _frame([(say(text), named[name]) for name, text in labels.items()])
 
     def articles(self) -> pl.DataFrame:
         """Offences registered by article of the chapter, as far as reported.
 
         Preparation for and attempted murder, a row of its own in chapter 1, is among them.
         """
+        return _frame(
+            [(captions.row_name(row, self.period), one) for row, one in self._of_chapter()]
+        )
+
+    def _of_chapter(self) -> list[tuple[str, Figure]]:
         rows = codebook.row_names().filter(
             pl.col("kind").is_in(["article", "attempt"]), pl.col("chapter") == self.chapter
         )
         found = ((row, self.figure("R1", row, "registered")) for row in rows["row"])
-        return _frame(
-            [
-                (captions.row_name(row, self.period), one)
-                for row, one in found
-                if one.value is not None
-            ]
-        )
+        return [(row, one) for row, one in found if one.value is not None]
 
     def article_table(self) -> pl.DataFrame:
         """The article itself: offences registered, their severity and victims."""
         labels = {
-            "article_registered": "registered (net)",
-            "article_registered_grave_or_especially_grave": "of them grave or especially grave",
-            "article_registered_against_women": "against women",
-            "article_registered_against_minors": "against minors",
+            "article_registered": later("registered (net)"),
+            "article_registered_grave_or_especially_grave": later(
+                "of them grave or especially grave"
+            ),
+            "article_registered_against_women": later("against women"),
+            "article_registered_against_minors": later("against minors"),
         }
-        return _frame([(text, self.figures[name]) for name, text in labels.items()])
+        return _frame([(say(text), self.figures[name]) for name, text in labels.items()])
 
     def flow_table(self) -> pl.DataFrame:
         """What became of the cases, net and gross, as far as reported."""
-        found = [(text, self.figures[name]) for name, text in FLOW.items()]
+        found = [(say(text), self.figures[name]) for name, text in FLOW.items()]
         return _frame([(text, one) for text, one in found if one.value is not None])
 
     def not_reported(self) -> Markdown:
         """Which columns of the form on what became of the cases no source reports, in words."""
         columns: tuple[str, ...] = ("article_in_proceedings", "article_completed")
         columns += tuple(f"article_{step.name}" for step in flows.OUTCOMES if step.measure)
-        lacking = [FLOW[name] for name in columns if self.figures[name].value is None]
+        lacking = [say(FLOW[name]) for name in columns if self.figures[name].value is None]
         if not lacking:
             return captions.markdown(
-                "The source reports every column of the form that is needed here."
+                say("The source reports every column of the form that is needed here.")
             )
-        return captions.markdown(f"Not reported, which is not nought: {'; '.join(lacking)}.")
+        return captions.markdown(
+            say("Not reported, which is not nought: {columns}.", columns="; ".join(lacking))
+        )
 
     def outcomes(self) -> pl.DataFrame:
         """The outcomes that are reported and not nought, largest first; all, where none is."""
-        found = [(text, self.figures[name]) for name, text in OUTCOMES.items()]
+        found = [(say(text), self.figures[name]) for name, text in OUTCOMES.items()]
         drawn = [(text, one) for text, one in found if one.value]
         return _frame(drawn or found).sort("value", descending=True, maintain_order=True)
 
@@ -368,42 +439,64 @@ class PeriodReport:
         total, rest = named["offences_registered"], named["registered_without_severity"]
         if rest.value is None:
             return
-        severities = total - rest
-        sentence = f"The four severities sum to {severities.text} of {total.text} offences"
         misdemeanours = named["registered_misdemeanours"]
+        left = rest
         if misdemeanours.value is None:
-            yield (
-                f"{sentence}; the rest, {rest.text}, are misdemeanours and any crime without a "
-                "severity, which the report does not give."
+            text = later(
+                "The four severities sum to {severities} of {total} offences; the rest, {left}, are "
+                "misdemeanours and any crime without a severity, which the report does not give."
             )
-            return
-        over = rest - misdemeanours
-        tail = f"; with the {misdemeanours.text} misdemeanours that is all of them."
-        if over.value:
-            tail = (
-                f"; with the {misdemeanours.text} misdemeanours {over.text} "
-                f"{_plural(over.value, 'crime is', 'crimes are')} left, without a severity."
+        elif (left := rest - misdemeanours).value:
+            text = later(
+                "The four severities sum to {severities} of {total} offences; with the {misdemeanours} "
+                "misdemeanours {left} {left:crime is|crimes are} left, without a severity."
             )
-        yield sentence + tail
+        else:
+            text = later(
+                "The four severities sum to {severities} of {total} offences; with the {misdemeanours} "
+                "misdemeanours that is all of them."
+            )
+        yield say(
+            text,
+            severities=(total - rest).value,
+            total=total.value,
+            misdemeanours=misdemeanours.value,
+            left=left.value,
+        )
 
     def _chapter_notes(self) -> Iterator[str]:
-        articles, chapter = self.articles(), self.figures["chapter_registered"]
-        if articles.is_empty() or chapter.value is None:
+        found, chapter = self._of_chapter(), self.figures["chapter_registered"].value
+        if not found or chapter is None:
             return
-        sum_ = float(articles["value"].sum())
-        apart = articles.filter(~pl.col("label").str.starts_with("Article ")).height
-        listed = (
-            f"The {articles.height - apart} articles of chapter {self.chapter} that are reported"
-        )
-        if apart:
-            listed += ", with preparation for and attempted murder,"
-        if sum_ == chapter.value:
-            yield f"{listed} sum to {chapter.text}, the figure of the chapter."
-        else:
-            yield (
-                f"{listed} sum to {figures.number(sum_)}, the chapter says {chapter.text}: the "
-                "source differs with itself."
+        added = figures.total([one for _, one in found]).value
+        attempts = sum(codebook.row_line(row)["kind"] == "attempt" for row, _ in found)
+        agree = added == chapter
+        if attempts:
+            text = (
+                later(
+                    "The {n} articles of chapter {chapter} that are reported, with preparation for and "
+                    "attempted murder, sum to {added}, the figure of the chapter."
+                )
+                if agree
+                else later(
+                    "The {n} articles of chapter {chapter} that are reported, with preparation for and "
+                    "attempted murder, sum to {added}, the chapter says {said}: the source differs with "
+                    "itself."
+                )
             )
+        else:
+            text = (
+                later(
+                    "The {n} articles of chapter {chapter} that are reported sum to {added}, the figure "
+                    "of the chapter."
+                )
+                if agree
+                else later(
+                    "The {n} articles of chapter {chapter} that are reported sum to {added}, the chapter "
+                    "says {said}: the source differs with itself."
+                )
+            )
+        yield say(text, n=len(found) - attempts, chapter=self.chapter, added=added, said=chapter)
 
     def _flow_notes(self) -> Iterator[str]:
         named = self.figures
@@ -412,40 +505,67 @@ class PeriodReport:
         other = named["article_terminated_non_rehabilitating"]
         outcome = named.get("article_with_reported_outcome")
         if named["article_gross_caseload"].value == 0:
-            yield "No case of this article is counted."
+            yield say("No case of this article is counted.")
             return
         if other.value is not None and completed.value is not None:
-            holds = "as it should be" if (court + other).value == completed.value else "unequal"
-            yield (
-                f"Completed, {completed.text}, against sent to court, {court.text}, and terminated "
-                f"on other grounds, {other.text}: {holds}."
+            text = (
+                later(
+                    "Completed, {completed}, against sent to court, {court}, and terminated on other "
+                    "grounds, {other}: as it should be."
+                )
+                if (court + other).value == completed.value
+                else later(
+                    "Completed, {completed}, against sent to court, {court}, and terminated on other "
+                    "grounds, {other}: unequal."
+                )
             )
+            yield say(text, completed=completed.value, court=court.value, other=other.value)
         gross, net = named["article_gross_caseload"], named["article_in_proceedings"]
         if gross.value is not None and outcome is not None:
-            rehabilitating = named["article_terminated_rehabilitating"]
-            yield (
-                f"In proceedings (net): {net.text}, of which with an outcome {outcome.text} and "
-                f"pending {named['article_pending'].text}. Terminated on rehabilitating grounds: "
-                f"{rehabilitating.text}, beside these, not among them; so the gross caseload is "
-                f"{gross.text}."
+            yield say(
+                "In proceedings (net): {net}, of which with an outcome {outcome} and pending {pending}. "
+                "Terminated on rehabilitating grounds: {rehabilitating}, beside these, not among them; "
+                "so the gross caseload is {gross}.",
+                net=net.text,
+                outcome=outcome.value,
+                pending=named["article_pending"].text,
+                rehabilitating=named["article_terminated_rehabilitating"].value,
+                gross=gross.value,
             )
         at_least = named["article_gross_caseload_at_least"]
         if at_least.value is not None and outcome is not None:
-            unspecified = named["article_terminated_unspecified"]
-            yield (
-                f"{outcome.text} of the {registered.text} registered have a reported outcome: "
-                f"{completed.text} completed and "
-                f"{named['article_term_expired_unspecified'].text} with an expired (or interrupted) "
-                "term."
+            yield say(
+                "{outcome} of the {registered} registered have a reported outcome: {completed} completed "
+                "and {expired} with an expired (or interrupted) term.",
+                outcome=outcome.value,
+                registered=registered.value,
+                completed=completed.value,
+                expired=named["article_term_expired_unspecified"].value,
             )
-            most = completed - court
-            left = "none" if not most.value else f"at most {most.text}"
-            rest = f"all {unspecified.text}" if not most.value else "the others"
-            yield (
-                f"Conclusion: at least {at_least.text} cases were on the books. Premise: completed "
-                f"({completed.text}) = sent to court ({court.text}) + terminated on other grounds, "
-                f"so {left} of the {unspecified.text} terminations was on other grounds; {rest} "
-                f"were on rehabilitating grounds and have left the {registered.text} registered."
+            most = (completed - court).value
+            text = (
+                later(
+                    "Conclusion: at least {at_least} cases were on the books. Premise: completed "
+                    "({completed}) = sent to court ({court}) + terminated on other grounds, so at most "
+                    "{most} of the {unspecified} terminations was on other grounds; the others were on "
+                    "rehabilitating grounds and have left the {registered} registered."
+                )
+                if most
+                else later(
+                    "Conclusion: at least {at_least} cases were on the books. Premise: completed "
+                    "({completed}) = sent to court ({court}) + terminated on other grounds, so none of "
+                    "the {unspecified} terminations was on other grounds; all {unspecified} were on "
+                    "rehabilitating grounds and have left the {registered} registered."
+                )
+            )
+            yield say(
+                text,
+                at_least=at_least.value,
+                completed=completed.value,
+                court=court.value,
+                most=most,
+                unspecified=named["article_terminated_unspecified"].value,
+                registered=registered.value,
             )
 
 
@@ -462,10 +582,6 @@ def period_report(period: str, region: str = COUNTRY, article: str | int = "146"
         raise unknown_value("article", article, articles)
     datasets.check_reported(period, region, article)
     return PeriodReport(period, region, str(article))
-
-
-def _plural(value: float, one: str, many: str) -> str:
-    return one if value == 1 else many
 
 
 def _frame(found: list[tuple[str, Figure]]) -> pl.DataFrame:

@@ -128,7 +128,10 @@ def freedom(frame: pl.DataFrame, title: str, source: str) -> Table:
         "relation": say("This edition"),
     }
     numbers = [name for name in headings if name not in ("status", "relation")]
-    return Table(frame.select(*headings), title, source, headings, numbers)
+    shown = frame.select(*headings).with_columns(
+        pl.col("status").map_elements(say, return_dtype=pl.String)
+    )
+    return Table(shown, title, source, headings, numbers)
 
 
 def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:

@@ -22,8 +22,12 @@ from kzresearch.notebooks import Notebook, notebooks
 from kzresearch.resources import data_dir, read_texts
 
 PACKAGE = Path(__file__).parent
-COLUMNS = {"transcribed/regions.csv": ["note"]}
+COLUMNS = {
+    "transcribed/regions.csv": ["note"],
+    "transcribed/form_1m_reported.csv": ["note"],
+}
 """Tables of the data whose columns hold texts that are said to readers."""
+_NOTES = ("form_1m/codebook/columns.csv", "form_1m/codebook/rows.csv")
 _NAMED = ("total", "class", "severity", "procedure")
 """Kinds of rows of the form that are called by names of the project's own."""
 _SAID = {"say", "later", "translated"}
@@ -81,6 +85,9 @@ def _said() -> Iterator[tuple[str, str]]:
     yield from (("rows of the form", name) for name in named["name"])
     for one in sources.load_sources()["id"]:
         yield "sources.toml", sources.source(one)["attribution"]
+    for name in _NOTES:
+        notes = read_texts(PACKAGE / name)["note"].drop_nulls()
+        yield from ((name, note) for note in notes.str.split("; ").explode())
     for name, columns in COLUMNS.items():
         table = read_texts(data_dir() / name)
         yield from ((name, text) for column in columns for text in table[column].drop_nulls())

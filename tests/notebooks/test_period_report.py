@@ -13,6 +13,7 @@ from kzresearch import notebooks, records
 from kzresearch.charts import MIME as CHART
 from kzresearch.resources import notebooks_dir
 from tests.conftest import PERIODS, ROOT, command, run_notebook
+from tests.language import left_in_english, said_in, same_figures
 from tests.test_reports import PRESS, YEAR
 
 EXPECTED = {"2021-02": PRESS, "2022-12": YEAR}
@@ -149,12 +150,32 @@ def test_other_region_and_article(tmp_path):
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "x").glob("*.json")
     record = json.loads(path.read_text(encoding="utf-8"))
-    assert record["parameters"] == {"period": "2022-12", "region": "KZ-43", "article": "362"}
+    given = {"period": "2022-12", "region": "KZ-43", "article": "362"}
+    assert record["parameters"] == given | {"language": "en"}
     registered = record["results"]["article_registered"]
     (cell,) = registered["cells"]
     expected = kz.load_form_1m("2022-12", "KZ-43", "R1", "362", "registered")
     assert registered["value"] == expected["value"].item()
     assert cell == expected.select("workbook", "cell").row(0, named=True)
+
+
+@pytest.mark.parametrize(
+    ("language", "period", "said"),
+    [
+        ("ru", "2021-02", ["32\xa0270 правонарушений", "часть 88 в R1", "«несвободная», 23 из 100"]),
+        ("kk", "2022-12", ["135\xa0028", "Ауырлықтың төрт дәрежесінің", "146-бап. Пытки (орысша)"]),
+    ],
+)
+def test_page_is_in_the_readers_language_and_its_figures_are_the_same(
+    runs, language, period, said, tmp_path
+):
+    left = run_notebook("period_report", {"period": period, "language": language}, tmp_path)
+    assert left.record["status"] == "completed"
+    assert same_figures(left.record, runs[period].record)
+    executed = json.loads(left.notebook.read_text(encoding="utf-8"))
+    texts = "\n".join(said_in(executed))
+    assert [text for text in said if text not in texts] == []
+    assert left_in_english(executed) == []
 
 
 def test_same_inputs_have_the_same_run_id_and_outputs(runs, tmp_path):
