@@ -375,11 +375,21 @@ def worded(notebook: dict[str, Any], language: object) -> dict[str, Any]:
     return notebook
 
 
+def in_english(notebook: Mapping[str, Any]) -> dict[str, Any]:
+    """A notebook with the prose that it had before `worded`."""
+    cells = []
+    for cell in notebook["cells"]:
+        about = dict(cell["metadata"])
+        english = {"source": about.pop(_ENGLISH)} if _ENGLISH in about else {}
+        cells.append({**cell, "metadata": about, **english})
+    return {**notebook, "cells": cells}
+
+
 def bare(notebook: Mapping[str, Any]) -> dict[str, Any]:
     """A notebook as it was before it was run: without outputs, and what papermill put into it."""
     put_in = {"injected-parameters", "papermill-error-cell-tag"}
     cells = []
-    for cell in notebook["cells"]:
+    for cell in in_english(notebook)["cells"]:
         about = {k: v for k, v in cell["metadata"].items() if k not in {"papermill", "execution"}}
         if not about.get("tags"):
             about.pop("tags", None)
@@ -387,8 +397,6 @@ def bare(notebook: Mapping[str, Any]) -> dict[str, Any]:
             emptied = {**cell, "metadata": about}
             if cell["cell_type"] == "code":
                 emptied |= {"outputs": [], "execution_count": None}
-            elif (said := about.pop(_ENGLISH, None)) is not None:
-                emptied |= {"source": said}
             cells.append(emptied)
     whole = {k: v for k, v in notebook["metadata"].items() if k != "papermill"}
     if "kzresearch" in whole:  # of the record that lies there, what was there before

@@ -32,7 +32,16 @@ RESERVED = ("contents", "kzresearch")
 """Addresses on a page that are no figure's."""
 ORDER = (
     *("schema", "run_id", "notebook", "title", "question", "authors", "status", "error"),
-    *("parameters", "results", "key_figures", "figures", "outputs", "workbooks", "sources"),
+    *(
+        "parameters",
+        "results",
+        "key_figures",
+        "figures",
+        "prose",
+        "outputs",
+        "workbooks",
+        "sources",
+    ),
     *("data", "code", "software", "versions", "engine", "started", "ended"),
 )
 BEHAVIOUR = ("--", "kzresearch", "notebooks", "data")
@@ -300,6 +309,7 @@ def run_record(
         "results": results,
         "key_figures": key_figures(executed, results),
         "figures": figures_of(executed),
+        "prose": _prose(task, executed),
         "outputs": outputs_of(executed),
         "workbooks": _workbooks(results),
         "sources": [_source(source_id, results) for source_id in used],
@@ -311,6 +321,14 @@ def run_record(
         "started": started.isoformat(timespec="seconds"),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _prose(task: Task, executed: Json) -> str | None:
+    """The checksum of the cells as they are; None where that is the one of the notebook."""
+    from kzresearch.notebooks import without_additions
+
+    here = checksum(without_additions(executed, parameters=bool(task.parameters)))
+    return None if here == checksum(json.loads(task.source)) else here
 
 
 def _authors(notebook: Json) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kzresearch import records
 from kzresearch.errors import KzresearchError
-from kzresearch.notebooks import Notebook, notebook_of, notebooks, without_additions
+from kzresearch.notebooks import Notebook, in_english, notebook_of, notebooks, without_additions
 from kzresearch.run.compare import (
     apart_at,
     cell_name,
@@ -206,7 +206,7 @@ def _writer(record: Json) -> str:
 
 def _checksum(executed: Json) -> str:
     """The checksum of the notebook that was run, of an executed one."""
-    return records.checksum(without_additions(executed))
+    return records.checksum(in_english(without_additions(executed)))
 
 
 def _read(left: Left, found: Verdict) -> _Files:
@@ -258,7 +258,9 @@ def _disagreements(others: dict[str, Json], name: str, record: Json) -> Iterator
 
 def _unfitting(record: Json, executed: Json) -> Iterator[str]:
     """What in an executed notebook does not fit its record."""
-    if _checksum(executed) != record["code"]["notebook"]:
+    prose = record["prose"] or record["code"]["notebook"]
+    as_it_is = records.checksum(without_additions(executed))
+    if _checksum(executed) != record["code"]["notebook"] or as_it_is != prose:
         yield (
             "the notebook's cells are not those that its record lists: one was changed after the run"
         )
