@@ -377,6 +377,21 @@ def test_a_cell_that_was_edited(short):
     assert second.startswith("cell [1], its text")
 
 
+def test_prose_in_another_language_is_vouched_for_too(tmp_path):
+    kz.batch("case_flow", {"language": ["ru"]}, {"region": "KZ-71"}, out=tmp_path, formats=())
+    (path,) = tmp_path.glob("*.ipynb")
+    prose = [cell for cell in content(path)["cells"] if cell["cell_type"] == "markdown"]
+    assert any("суд" in "".join(cell["source"]) for cell in prose)
+    assert one(path)["verdict"] == "identical"
+
+    def reword(notebook: dict) -> None:
+        notebook["cells"][0]["source"] = ["# Another title"]
+
+    edited = one(change(path, reword))
+    assert edited["verdict"] == "edited"
+    assert "the notebook's cells are not those" in edited["edits"][0]
+
+
 def test_parameters_that_were_edited(short, tmp_path):
     def shown(found: dict) -> None:
         (cell,) = (

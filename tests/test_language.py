@@ -1,0 +1,190 @@
+"""The language that readers are told things in, and the table of texts."""
+
+import json
+from datetime import date
+
+import pytest
+
+import kzresearch as kz
+from kzresearch import captions, language, notebooks, texts
+from kzresearch.figures import estimate, number, percent
+from kzresearch.form_1m import codebook
+from kzresearch.language import later, say, speaking
+from kzresearch.regions import region_name, short_name
+
+OTHERS = [code for code in language.LANGUAGES if code != "en"]
+
+
+def test_the_table_holds_every_text_and_no_other():
+    assert texts.written() == language.TABLE.read_text(encoding="utf-8"), (
+        "texts were changed: kzresearch build texts"
+    )
+
+
+def test_every_text_is_in_every_language_with_the_same_names():
+    assert not texts.lacking()
+
+
+def test_texts_of_code_notebooks_templates_and_data_are_found():
+    found = texts.said()
+    assert found["sent to court"] == "flows.py"
+    assert found["# Where the cases went: the case flow of one article"] == "notebooks/case_flow"
+    assert found["Total"] == "rows of the form"
+    assert found["article of the Criminal Code: 146 is torture"].startswith("notebooks/")
+    assert found["{name}: where the cases came from, and where they went"] == "notebooks/case_flow"
+
+
+def test_what_a_translation_lacks_is_told(monkeypatch):
+    lines = [
+        {"where": "a", "en": "{n} of it", "ru": "{n} из этого", "kk": "{m}", "review": ""},
+        {"where": "b", "en": "none", "ru": " ", "kk": "жоқ", "review": ""},
+        {"where": "c", "en": "{n:one|many}", "ru": "{n} {n:a|b|c}", "kk": "{n}", "review": ""},
+    ]
+    monkeypatch.setattr(language, "table", lambda: lines)
+    assert texts.lacking() == [
+        "a: other names in braces in kk: {n} of it",
+        "b: not in ru: none",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "written"),
+    [
+        ("en", ["32,270", "32,270.5", "88.5 %", "1.25", "< 0.1 %"]),
+        ("ru", ["32\xa0270", "32\xa0270,5", "88,5\xa0%", "1,25", "<\xa00,1\xa0%"]),
+        ("kk", ["32\xa0270", "32\xa0270,5", "88,5\xa0%", "1,25", "<\xa00,1\xa0%"]),
+    ],
+)
+def test_numbers_are_written_as_the_language_does(code, written):
+    with speaking(code):
+        found = [number(32270), number(32270.5), percent(0.885), estimate(1.25), percent(0.0001)]
+    assert found == written
+
+
+@pytest.mark.parametrize(
+    ("code", "months", "day"),
+    [
+        ("en", "January–December 2022", "26 November 2026"),
+        ("ru", "январь–декабрь 2022 г.", "26 ноября 2026 г."),
+        ("kk", "2022 ж. қаңтар–желтоқсан", "2026 ж. 26 қараша"),
+    ],
+)
+def test_months_and_days_follow_the_language(code, months, day):
+    with speaking(code):
+        assert captions.months("2022-12") == months
+        assert language.day(date(2026, 11, 26)).replace("\xa0", " ") == day
+
+
+def test_a_word_goes_with_its_number(monkeypatch):
+    table = {"{n} {n:case|cases}": "{n} {n:дело|дела|дел}"}
+    monkeypatch.setattr(language, "_texts", lambda code: table if code == "ru" else {})
+    with speaking("ru"):
+        said = [say("{n} {n:case|cases}", n=n) for n in (1, 2, 5, 11, 21, 812)]
+    assert said == ["1 дело", "2 дела", "5 дел", "11 дел", "21 дело", "812 дел"]
+    assert [say("{n} {n:case|cases}", n=n) for n in (0, 1, 2)] == ["0 cases", "1 case", "2 cases"]
+    assert say("{n} {n:case|cases}", n=None) == "not reported cases"
+
+
+def test_a_text_reaches_nothing_but_its_values():
+    with pytest.raises(KeyError):
+        say("{a.__class__}", a="x")
+    with pytest.raises(KeyError):
+        say("{0}", a="x")
+    assert say("{a}", a="{b}") == "{b}"
+    assert later("{a}") == "{a}"
+
+
+def test_names_are_in_the_order_of_each_alphabet():
+    kazakh = [
+        "Шымкент",
+        "Ұлытау облысы",
+        "Абай облысы",
+        "Ақтөбе облысы",
+        "Қостанай",
+        "Қарағанды",
+        "Жетісу",
+    ]
+    with speaking("kk"):
+        assert language.in_order(kazakh) == [
+            *("Абай облысы", "Ақтөбе облысы", "Жетісу", "Қарағанды", "Қостанай"),
+            *("Ұлытау облысы", "Шымкент"),
+        ]
+        assert language.in_order("ыіь") == ["ы", "і", "ь"]
+        assert language.in_order("үұух") == ["у", "ұ", "ү", "х"]
+    with speaking("ru"):
+        assert language.in_order(["Жамбыл", "Ёлка", "Ель", "Абай"]) == [
+            "Абай",
+            "Ёлка",
+            "Ель",
+            "Жамбыл",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "short"),
+    [
+        ("en", "Abai Region", "Abai"),
+        ("ru", "область Абай", "Абай"),
+        ("kk", "Абай облысы", "Абай"),
+    ],
+)
+def test_regions_have_their_names(code, name, short):
+    with speaking(code):
+        assert region_name("KZ-10") == name
+        assert short_name("KZ-10") == short
+        assert short_name("KZ-19") != short_name("KZ-75")  # a region and a city of one name
+
+
+def test_articles_have_their_official_titles():
+    with speaking("ru"):
+        assert captions.row_name("article:146") == "Статья 146. Пытки"
+        assert captions.row_name("article:99:part_1") == "Статья 99, часть 1. Убийство"
+        assert captions.row_name("chapter:4").startswith("Глава 4. Преступления против мира")
+    with speaking("kk"):
+        assert captions.row_name("article:146") == "146-бап. Пытки (орысша)"
+    assert captions.row_name("article:146") == "Article 146. Torture"
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_every_row_of_the_form_has_a_name_in_another_script(code):
+    english = codebook.row_names()
+    with speaking(code):
+        names = [codebook.row_name(line) for line in english.iter_rows(named=True)]
+    assert not set(names) & set(english["name"])
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(kz.UnknownValueError, match=r"^language xx: not found"):
+        kz.use_language("xx")
+    with pytest.raises(kz.UnknownValueError, match="language"):
+        notebooks.find_notebook("case_flow").check({"language": "de"})
+    assert notebooks.find_notebook("case_flow").choices("language") == ["en", "ru", "kk"]
+
+
+def test_what_is_said_for_a_while_is_said_no_longer_after():
+    with speaking("ru"):
+        with speaking("kk"):
+            assert language.current() == "kk"
+        assert say("sent to court") == "направлено в суд"
+    assert say("sent to court") == "sent to court"
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_a_notebook_in_another_language_keeps_its_english(code):
+    own = notebooks.find_notebook("case_flow")
+    source = json.loads(own.source)
+    worded = notebooks.worded(json.loads(own.source), code)
+    prose = [cell for cell in worded["cells"] if cell["cell_type"] == "markdown"]
+    assert prose[0]["source"] != "".join(source["cells"][0]["source"])
+    again = notebooks.bare(worded)["cells"]
+    assert ["".join(cell["source"]) for cell in again] == [
+        "".join(cell["source"]) for cell in source["cells"]
+    ]
+    assert all(cell["metadata"].keys() <= {"tags"} for cell in again)
+
+
+def test_charts_write_numbers_as_the_language_does():
+    assert language.of_numbers() is None
+    with speaking("ru"):
+        numbers = language.of_numbers()
+    assert (numbers["decimal"], numbers["thousands"], numbers["percent"]) == (",", "\xa0", "\xa0%")
