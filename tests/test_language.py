@@ -65,8 +65,8 @@ def test_numbers_are_written_as_the_language_does(code, written):
     ("code", "months", "day"),
     [
         ("en", "January–December 2022", "26 November 2026"),
-        ("ru", "январь–декабрь 2022 г.", "26 ноября 2026 г."),
-        ("kk", "2022 ж. қаңтар–желтоқсан", "2026 ж. 26 қараша"),
+        ("ru", "январь–декабрь 2022 года", "26 ноября 2026 г."),
+        ("kk", "2022 жылғы қаңтар–желтоқсан", "2026 ж. 26 қараша"),
     ],
 )
 def test_months_and_days_follow_the_language(code, months, day):
@@ -154,9 +154,9 @@ def test_every_row_of_the_form_has_a_name_in_another_script(code):
 
 
 def test_an_unknown_language_is_refused():
-    with pytest.raises(kz.UnknownValueError, match=r"^language xx: not found"):
+    with pytest.raises(kz.UnknownValueError, match="unknown language 'xx'; known: en, ru, kk"):
         kz.use_language("xx")
-    with pytest.raises(kz.UnknownValueError, match="language"):
+    with pytest.raises(kz.UnknownValueError, match="unknown language 'de'"):
         notebooks.find_notebook("case_flow").check({"language": "de"})
     assert notebooks.find_notebook("case_flow").choices("language") == ["en", "ru", "kk"]
 
