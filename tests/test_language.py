@@ -71,8 +71,8 @@ def test_numbers_are_written_as_the_language_does(code, written):
 )
 def test_months_and_days_follow_the_language(code, months, day):
     with speaking(code):
-        assert captions.months("2022-12").replace("\xa0", " ") == months
-        assert language.day(date(2026, 11, 26)).replace("\xa0", " ") == day
+        assert " ".join(captions.months("2022-12").split()) == months
+        assert " ".join(language.day(date(2026, 11, 26)).split()) == day
 
 
 def test_a_word_goes_with_its_number(monkeypatch):
