@@ -105,7 +105,7 @@ def prose(markdown: str) -> str:
 def paragraphs(markdown: str) -> list[str]:
     """What a translator gets of a Markdown cell, one by one, each in one line but for lists."""
     parts = markdown.strip("\n").split("\n\n")
-    return [re.sub(r"\n(?!([-*#>]+|\d+\.)\s|\|)", " ", part) for part in parts]
+    return [re.sub(r"\n(?! *(([-*#>]+|\d+\.)\s|\|)) *", " ", part) for part in parts]
 
 
 def localised(written: str) -> str:

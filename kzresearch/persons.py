@@ -16,8 +16,9 @@ import polars as pl
 
 from kzresearch import captions, datasets, figures, flows
 from kzresearch.errors import UnknownValueError
-from kzresearch.figures import Figure, Lookup, number
+from kzresearch.figures import Figure, Lookup
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
+from kzresearch.language import current, later, say
 from kzresearch.regions import COUNTRY
 
 if TYPE_CHECKING:
@@ -29,91 +30,132 @@ if TYPE_CHECKING:
 Groups = dict[str, dict[str, str]]
 
 ADULTS = {
-    f"age_{band}": band.replace("_plus", " and over").replace("_", "–")
-    for band in ("18_20", "21_29", "30_39", "40_49", "50_59", "60_plus")
-}
+    f"age_{band}": band.replace("_", "–") for band in ("18_20", "21_29", "30_39", "40_49", "50_59")
+} | {"age_60_plus": later("60 and over")}
 MINORS = {"age_12_13": "12–13", "age_14_15": "14–15", "age_16_17": "16–17"}
-CITIZENS = {"citizen_kz": "Kazakhstan", "citizen_cis": "CIS states", "citizen_foreign": "foreign"}
+CITIZENS = {
+    "citizen_kz": later("Kazakhstan"),
+    "citizen_cis": later("CIS states"),
+    "citizen_foreign": later("foreign"),
+}
 
 # A group of columns: the end of the measure's name → words. What begins with "of them" is a part of
 # the column before it.
 VICTIMS: Groups = {
     "age": {"age_0_11": "0–11"} | MINORS | ADULTS,
-    "sex": {"women": "women"},
-    "citizenship": CITIZENS | {"stateless": "stateless"},
+    "sex": {"women": later("women")},
+    "citizenship": CITIZENS | {"stateless": later("stateless")},
     "status": {
-        "minors": "minors",
-        "students": "pupils and students",
-        "students_school": "of them at schools",
-        "students_college": "of them at colleges",
-        "students_university": "of them at universities",
-        "disabled": "persons with disabilities",
-        "pensioners": "pensioners",
-        "convicts": "convicted persons",
+        "minors": later("minors"),
+        "students": later("pupils and students"),
+        "students_school": later("of them at schools"),
+        "students_college": later("of them at colleges"),
+        "students_university": later("of them at universities"),
+        "disabled": later("persons with disabilities"),
+        "pensioners": later("pensioners"),
+        "convicts": later("convicted persons"),
     },
 }
 # R7's and R8's military columns contradict each other and are left out.
 PERSONS: Groups = {
     "decision": {
-        "sent_to_court": "sent to court",
-        "terminated_non_rehabilitating": "terminated on non-rehabilitating grounds",
-        "cpc_article_518": "decided under article 518 of the Criminal Procedure Code",
+        "sent_to_court": later("sent to court"),
+        "terminated_non_rehabilitating": later("terminated on non-rehabilitating grounds"),
+        "cpc_article_518": later("decided under article 518 of the Criminal Procedure Code"),
     },
     "age": MINORS | ADULTS,
-    "sex": {"women": "women"},
+    "sex": {"women": later("women")},
     "citizenship": CITIZENS,
     "occupation": {
-        "workers": "workers",
-        "civil_servants": "civil servants",
-        "entrepreneurs": "private entrepreneurs",
-        "students": "pupils and students",
-        "unemployed": "unemployed",
-        "other_occupation": "other",
+        "workers": later("workers"),
+        "civil_servants": later("civil servants"),
+        "entrepreneurs": later("private entrepreneurs"),
+        "students": later("pupils and students"),
+        "unemployed": later("unemployed"),
+        "other_occupation": later("other"),
     },
     "education": {
-        "education_higher": "higher",
-        "education_secondary": "secondary or secondary special",
+        "education_higher": later("higher"),
+        "education_secondary": later("secondary or secondary special"),
     },
     "service": {
-        "interior_ministry": "Ministry of Internal Affairs",
-        "interior_ministry_penal_system": "of them in the penal system",
-        "interior_ministry_emergency_service": "of them in the emergency service",
-        "national_security_committee": "National Security Committee",
-        "prosecution_service": "prosecution service",
-        "economic_investigations_service": "economic investigations service",
-        "anticorruption_service": "anti-corruption service",
-        "judges": "judges",
-        "deputies": "deputies",
-        "akims": "akims",
-        "bailiffs": "court bailiffs",
+        "interior_ministry": later("Ministry of Internal Affairs"),
+        "interior_ministry_penal_system": later("of them in the penal system"),
+        "interior_ministry_emergency_service": later("of them in the emergency service"),
+        "national_security_committee": later("National Security Committee"),
+        "prosecution_service": later("prosecution service"),
+        "economic_investigations_service": later("economic investigations service"),
+        "anticorruption_service": later("anti-corruption service"),
+        "judges": later("judges"),
+        "deputies": later("deputies"),
+        "akims": later("akims"),
+        "bailiffs": later("court bailiffs"),
     },
 }
 PLACES = {"occupation": "R7", "education": "R7", "service": "R8"}  # the other groups: R6
 LEFT: Groups = {
-    "sex": {"not_women": "not counted as women (remainder)"},
-    "citizenship": {"citizenship_not_stated": "not stated (remainder)"},
-    "education": {"education_not_stated": "not stated (remainder)"},
-    "service": {"no_service_named": "none of these (remainder)"},
+    "sex": {"not_women": later("not counted as women (remainder)")},
+    "citizenship": {"citizenship_not_stated": later("not stated (remainder)")},
+    "education": {"education_not_stated": later("not stated (remainder)")},
+    "service": {"no_service_named": later("none of these (remainder)")},
 }
 """Group → how its remainder is recorded, and its words."""
 
 UNITS: dict[str, tuple[str, Groups, str]] = {
-    "victims_per_offence": ("R3", VICTIMS, "victims, once for each offence"),
-    "victims": ("R3-1", VICTIMS, "victims as persons"),
-    "persons": ("R6", PERSONS, "persons of decided cases"),
+    "victims_per_offence": ("R3", VICTIMS, later("victims, once for each offence")),
+    "victims": ("R3-1", VICTIMS, later("victims as persons")),
+    "persons": ("R6", PERSONS, later("persons of decided cases")),
 }
 """How the recorded names of a unit begin → its section, its columns, and what one is."""
 
+UNIT = {
+    "victims_per_offence": later("victims per offence"),
+    "victims": later("victims"),
+    "persons": later("persons"),
+}
+"""How the recorded names of a unit begin → the unit of its figures."""
+
+BY = {
+    "decision": later("by decision"),
+    "age": later("by age"),
+    "sex": later("by sex"),
+    "citizenship": later("by citizenship"),
+    "status": later("by status"),
+    "occupation": later("by occupation"),
+    "education": later("by education"),
+    "service": later("by service"),
+}
+
+COUNTS = {
+    "person": (later("{n} {n:person|persons}"), later("no persons")),
+    "victim": (later("{n} {n:victim|victims}"), later("no victims")),
+    "offence": (later("{n} {n:offence|offences}"), later("no offences")),
+    "registered offence": (
+        later("{n} registered {n:offence|offences}"),
+        later("no registered offences"),
+    ),
+    "time": (later("{n} {n:time|times}"), later("no times")),
+}
+"""What is counted → how a number of it is said, and none."""
+
+NOTHING = {
+    "victims": later("{section}: no victims, so nothing to add up."),
+    "persons": later("{section}: no persons, so nothing to add up."),
+    "person": later("no person, so nothing to add up"),
+    "victim": later("no victim, so nothing to add up"),
+    "registered offence": later("no registered offence, so nothing to add up"),
+}
+
 OFFENCES = {
-    "gross_caseload": "gross caseload (R1)",
-    "terminated_rehabilitating": "of it terminated on rehabilitating grounds (R1)",
-    "registered": "registered in the year, net (R1)",
-    "registered_against_women": "registered, against women (R1)",
-    "registered_against_minors": "registered, against minors (R1)",
-    "completed": "completed (R1)",
-    "offences_against_natural_persons": "against natural persons (R3)",
-    "offences_against_legal_persons": "against legal persons (R3)",
-    "offences_causing_death": "causing the death of the victim (R3)",
+    "gross_caseload": later("gross caseload (R1)"),
+    "terminated_rehabilitating": later("of it terminated on rehabilitating grounds (R1)"),
+    "registered": later("registered in the year, net (R1)"),
+    "registered_against_women": later("registered, against women (R1)"),
+    "registered_against_minors": later("registered, against minors (R1)"),
+    "completed": later("completed (R1)"),
+    "offences_against_natural_persons": later("against natural persons (R3)"),
+    "offences_against_legal_persons": later("against legal persons (R3)"),
+    "offences_causing_death": later("causing the death of the victim (R3)"),
 }
 
 
@@ -144,12 +186,22 @@ class People:
         """Ids of the sources that the figures come from."""
         return self.frame["source"].unique(maintain_order=True).to_list()
 
-    @cached_property
+    @property
     def figures(self) -> dict[str, Figure]:
         """Every figure recorded, by name: the form's measures, those of R3 with `per_offence`."""
+        if current() not in self._told:
+            self._told[current()] = self._all()
+        return self._told[current()]
+
+    @cached_property
+    def _told(self) -> dict[str, dict[str, Figure]]:
+        """The figures by language: their notes are in it."""
+        return {}
+
+    def _all(self) -> dict[str, Figure]:
         bases, steps = flows.flow_figures(self.period, self.region, self.row)
         found = {
-            name: self._figure("R3" if name.startswith("offences") else "R1", name, "offences")
+            name: self._figure("R3" if name.startswith("offences") else "R1", name, flows.OFFENCES)
             for name in OFFENCES
         }
         found["gross_caseload"] = bases["gross_caseload"][1]
@@ -158,15 +210,16 @@ class People:
             found |= self._of(unit)
         for group in ("age", "citizenship"):
             parts = [found[f"victims_per_offence_{end}"] for end in VICTIMS[group]]
-            note = "R3 has no column of all its victims, and not every one need be in these"
-            added = figures.total(parts).named("columns added", note)
+            note = say("R3 has no column of all its victims, and not every one need be in these")
+            added = figures.total(parts).named(say("columns added"), note)
             found[f"victims_per_offence_by_{group}_sum"] = added
         older = [found[f"victims_{end}"] for end in MINORS]
-        found["victims_age_12_17"] = figures.total(older).named("three age bands added")
-        note = "in R3-1 the band 0–11 holds persons of unknown birth date too (an inference)"
+        found["victims_age_12_17"] = figures.total(older).named(say("three age bands added"))
+        note = say("in R3-1 the band 0–11 holds persons of unknown birth date too (an inference)")
         for name in ("victims_age_0_11", "victims_minors"):
             if (one := found[name]).value:
-                found[name] = replace(one, note=note, shown=f"{one.text} (or birth date unknown)")
+                shown = say("{n} (or birth date unknown)", n=one.value)
+                found[name] = replace(one, note=note, shown=shown)
         return found
 
     @cached_property
@@ -179,7 +232,7 @@ class People:
     def _of(self, unit: str) -> dict[str, Figure]:
         """The total of a unit's section, its columns, and what they leave of the total."""
         section, groups, _ = UNITS[unit]
-        measure, words = unit.removesuffix("_per_offence"), unit.replace("_", " ")
+        measure, words = unit.removesuffix("_per_offence"), UNIT[unit]
         found = {unit: self._figure(section, measure, words)}
         for group, columns in groups.items():
             place = PLACES.get(group, section)
@@ -199,23 +252,34 @@ class People:
 
     def _units(self) -> Iterator[str]:
         named = self.figures
-        given = [f"{OFFENCES[n]} {named[n].text}" for n in [*OFFENCES][:3] if self._reported(n)]
-        yield f"**Offences**: {'; '.join(given)}."
+        given = [
+            say("{what} {n}", what=say(OFFENCES[name]), n=named[name].text)
+            for name in [*OFFENCES][:3]
+            if self._reported(name)
+        ]
+        yield say("**Offences**: {counts}.", counts="; ".join(given))
         if self._reported("victims"):
-            women, ages = named["victims_women"], named["victims_per_offence_by_age_sum"]
-            yield f"**Victims as persons** (R3-1): {named['victims'].text}; women: {women.text}."
-            yield f"**Victims, once for each offence** (R3): {ages.text} by age; R3 has no total."
+            yield say(
+                "**Victims as persons** (R3-1): {n}; women: {women}.",
+                n=named["victims"].text,
+                women=named["victims_women"].text,
+            )
+            yield say(
+                "**Victims, once for each offence** (R3): {n} by age; R3 has no total.",
+                n=named["victims_per_offence_by_age_sum"].text,
+            )
+        else:
+            yield say("*Victims (R3, R3-1): not reported.*")
         if self._reported("persons"):
             given = [
-                f"{text} {named[f'persons_{end}'].text}"
+                say("{what} {n}", what=say(text), n=named[f"persons_{end}"].text)
                 for end, text in (PERSONS["decision"] | PERSONS["service"]).items()
                 if named[f"persons_{end}"].value
             ]
-            counts = "; ".join([f"in all {named['persons'].text}", *given])
-            yield f"**Persons of decided cases** (R6, R8): {counts}."
-        for unit, what in (("victims", "Victims (R3, R3-1)"), ("persons", "Persons (R6–R8)")):
-            if not self._reported(unit):
-                yield f"*{what}: not reported.*"
+            counts = "; ".join([say("in all {n}", n=named["persons"].text), *given])
+            yield say("**Persons of decided cases** (R6, R8): {counts}.", counts=counts)
+        else:
+            yield say("*Persons (R6–R8): not reported.*")
 
     def offences(self) -> pl.DataFrame:
         """Offences and whom they were committed against: label, text, unit, note (a publication's)."""
@@ -223,7 +287,7 @@ class People:
         for name, words in OFFENCES.items():
             one = self.figures[name]
             published = one.sources and not one.cells
-            lines.append((words, one.text, one.unit, one.note if published else None))
+            lines.append((say(words), one.text, one.unit, one.note if published else None))
         return pl.DataFrame(lines, ["label", "text", "unit", "note"], orient="row")
 
     def table(self, title: str, *units: str) -> Table | Markdown:
@@ -231,14 +295,21 @@ class People:
         from kzresearch import tables
 
         if not self._reported(units[-1]):
-            return captions.markdown(f"*{self.name}, {title}: not reported.*")
-        lines = [("all", "total", *(self.figures[unit].text for unit in units))]
+            return captions.markdown(
+                say("*{name}, {title}: not reported.*", name=self.name, title=title)
+            )
+        lines = [(say("all"), say("total"), *(self.figures[unit].text for unit in units))]
         for group, columns in UNITS[units[0]][1].items():
-            by = f"by {group} ({PLACES[group]})" if group in PLACES else f"by {group}"
+            by = say(BY[group])
+            by = f"{by} ({PLACES[group]})" if group in PLACES else by
             for end, words in (columns | LEFT.get(group, {})).items():
-                lines.append((by, words, *(self.figures[f"{unit}_{end}"].text for unit in units)))
+                lines.append(
+                    (by, say(words), *(self.figures[f"{unit}_{end}"].text for unit in units))
+                )
         frame = pl.DataFrame(lines, ["by", "label", *units], orient="row")
-        headings = {unit: f"{UNITS[unit][0]}: {UNITS[unit][2]}" for unit in units} | {"label": ""}
+        headings = {unit: f"{UNITS[unit][0]}: {say(UNITS[unit][2])}" for unit in units} | {
+            "label": ""
+        }
         title = f"{self.name}: {title}"
         source = captions.source_line(self.period, self.region)
         return tables.Table(frame, title, source, headings, list(units), group="by")
@@ -250,11 +321,18 @@ class People:
         section, groups, counted = UNITS[unit]
         ends = _apart(groups[group]) | LEFT.get(group, {})
         if (unit, group) == ("victims", "age"):
-            ends["age_0_11"] = "0–11 or birth date unknown"
-        found = [(words, self.figures[f"{unit}_{end}"].value) for end, words in ends.items()]
+            ends["age_0_11"] = later("0–11 or birth date unknown")
+        found = [(say(words), self.figures[f"{unit}_{end}"].value) for end, words in ends.items()]
         frame = pl.DataFrame(found, schema={"label": pl.String, "value": pl.Float64}, orient="row")
-        title = f"{self.name}: {counted}, by {group} ({PLACES.get(group, section)})"
-        return charts.bars(frame, title, counted, captions.source_line(self.period, self.region))
+        title = say(
+            "{name}: {counted}, {by} ({section})",
+            name=self.name,
+            counted=say(counted),
+            by=say(BY[group]),
+            section=PLACES.get(group, section),
+        )
+        source = captions.source_line(self.period, self.region)
+        return charts.bars(frame, title, say(counted), source)
 
     def cautions(self) -> Markdown:
         """What the figures must not be taken for, each sentence computed from them."""
@@ -265,24 +343,36 @@ class People:
         named = self.figures
         band, below = named["victims_age_0_11"], named["victims_per_offence_age_0_11"]
         if not band.value:
-            yield "R3-1's band 0–11, where persons of unknown birth date stand too, holds nobody."
-            return
-        read = "How many are of unknown birth date cannot be told."
-        if (excess := band.value - (below.value or 0)) > 0:
-            whom = f"the excess of {number(excess)} is" if below.value else "the whole is"
-            nobody = "" if below.value else ": this figure alone makes nobody a child"
-            read = (
-                f"R3 counts a victim once for each offence and should not be the lower, so {whom} "
-                f"read as unknown birth dates (an inference){nobody}."
+            yield say(
+                "R3-1's band 0–11, where persons of unknown birth date stand too, holds nobody."
             )
-        yield (
-            f"R3-1's band 0–11 holds {_said(band.value, 'person')} of that age **or of unknown birth date**; "
-            f"R3's holds {below.text}, and R1 counts "
-            f"{_said(named['registered_against_minors'].value, 'offence')} against minors. {read}"
+            return
+        excess = band.value - (below.value or 0)
+        if excess <= 0:
+            read = say("How many are of unknown birth date cannot be told.")
+        elif below.value:
+            read = say(
+                "R3 counts a victim once for each offence and should not be the lower, so the excess of "
+                "{n} is read as unknown birth dates (an inference).",
+                n=excess,
+            )
+        else:
+            read = say(
+                "R3 counts a victim once for each offence and should not be the lower, so the whole is "
+                "read as unknown birth dates (an inference): this figure alone makes nobody a child."
+            )
+        yield say(
+            "R3-1's band 0–11 holds {persons} of that age **or of unknown birth date**; R3's holds "
+            "{below}, and R1 counts {offences} against minors. {read}",
+            persons=_said(band.value, "person"),
+            below=below.text,
+            offences=_said(named["registered_against_minors"].value, "offence"),
+            read=read,
         )
-        yield (
-            f"R3-1's count of minors, {number(named['victims_minors'].value)}, takes that band in; the "
-            f"bands of 12 to 17 hold {_said(named['victims_age_12_17'].value, 'person')}."
+        yield say(
+            "R3-1's count of minors, {n}, takes that band in; the bands of 12 to 17 hold {persons}.",
+            n=named["victims_minors"].value,
+            persons=_said(named["victims_age_12_17"].value, "person"),
         )
 
     @cached_property
@@ -301,31 +391,41 @@ class People:
         terminated = pl.col("terminated_rehabilitating") > 0
         left_none = self._regional.filter(article, terminated, registered=0)
         if gone.value and left_none.height and not left_none["victims"].sum():
-            yield (
+            yield say(
                 "R3-1 goes with the registered offences, which are net: wherever in the period an "
                 "article has terminations on rehabilitating grounds in a region and no registered "
-                f"offence ({_said(left_none.height, 'time')}), R3-1 counts no victim. So the victims in the "
-                f"{_said(gone.value, 'offence')} terminated on these grounds are not among those counted "
-                "here (an inference)."
+                "offence ({times}), R3-1 counts no victim. So the victims in the {offences} terminated "
+                "on these grounds are not among those counted here (an inference).",
+                times=_said(left_none.height, "time"),
+                offences=_said(gone.value, "offence"),
             )
 
     def _decided_notes(self) -> Iterator[str]:
         named = self.figures
         if not named["persons"].value:
             return
-        yield (
-            f"R6 to R8 count persons of decided cases ({named['persons'].text}; of the Ministry of "
-            f"Internal Affairs {named['persons_interior_ministry'].text}). They are not the "
-            f"suspects in the {_said(named['gross_caseload'].value, 'offence')} of the gross caseload, "
-            "and no share of it."
+        yield say(
+            "R6 to R8 count persons of decided cases ({n}; of the Ministry of Internal Affairs "
+            "{ministry}). They are not the suspects in the {offences} of the gross caseload, and no "
+            "share of it.",
+            n=named["persons"].text,
+            ministry=named["persons_interior_ministry"].text,
+            offences=_said(named["gross_caseload"].value, "offence"),
         )
         places = pl.col("region").is_in([self.region]) | (self.region == COUNTRY)
         apart = self._regional.filter(places, pl.col("persons") > 0, row=self.row, completed=0)
         if apart.height:
-            where = "Here" if self.region != COUNTRY else f"In {apart.height} of the regions"
-            yield (
-                f"{where} R6 counts {_said(sum(apart['persons']), 'person')} and R1 no completed offence: the sections need not agree."
+            text = (
+                later(
+                    "In {n} of the regions R6 counts {persons} and R1 no completed offence: the "
+                    "sections need not agree."
+                )
+                if self.region == COUNTRY
+                else later(
+                    "Here R6 counts {persons} and R1 no completed offence: the sections need not agree."
+                )
             )
+            yield say(text, n=apart.height, persons=_said(sum(apart["persons"]), "person"))
 
     def sums(self) -> Markdown:
         """Whether the columns add up to their section's total, in sentences."""
@@ -336,20 +436,32 @@ class People:
         if self._reported("offences_against_natural_persons"):
             against = [named[f"offences_against_{whom}_persons"] for whom in ("natural", "legal")]
             words = compared(named["registered"], against, "registered offence")
-            yield f"R3, offences against natural and legal persons: {words}."
+            yield say("R3, offences against natural and legal persons: {words}.", words=words)
         ages, citizens = (named[f"victims_per_offence_by_{g}_sum"] for g in ("age", "citizenship"))
         if ages.value or citizens.value:
             more = (citizens - ages).value or 0
-            tail = f", so at least {number(more)} in no age band" if more > 0 else ""
-            yield f"R3, which has no total of victims: {ages.text} by age, {citizens.text} by citizenship{tail}."
+            text = (
+                later(
+                    "R3, which has no total of victims: {ages} by age, {citizens} by citizenship, so at "
+                    "least {more} in no age band."
+                )
+                if more > 0
+                else later(
+                    "R3, which has no total of victims: {ages} by age, {citizens} by citizenship."
+                )
+            )
+            yield say(text, ages=ages.text, citizens=citizens.text, more=more)
         for unit, (section, groups, _) in UNITS.items():
             if named[unit].value == 0:
-                yield f"{section}: no {unit}, so nothing to add up."
+                yield say(NOTHING[unit], section=section)
             for group in groups if named[unit].value else ():
                 if group not in ("sex", "status"):
                     parts = [named[f"{unit}_{end}"] for end in _apart(groups[group])]
                     words = compared(named[unit], parts, unit.removesuffix("s"))
-                    yield f"{PLACES.get(group, section)}, by {group}: {words}."
+                    place = PLACES.get(group, section)
+                    yield say(
+                        "{section}, {by}: {words}.", section=place, by=say(BY[group]), words=words
+                    )
 
 
 def people(period: str, region: str = COUNTRY, article: str | int = "146") -> People:
@@ -371,10 +483,10 @@ def people(period: str, region: str = COUNTRY, article: str | int = "146") -> Pe
 
 def remainder(whole: Figure, parts: list[Figure]) -> Figure:
     """What the parts leave of the whole; undefined (None) where they exceed it."""
-    formula, note = "total − columns added", "a remainder, not a column of the form"
+    formula, note = say("total − columns added"), say("a remainder, not a column of the form")
     left = (whole - figures.total(parts)).named(formula, note)
     if left.value is not None and left.value < 0:
-        return replace(left, value=None, shown="undefined: the columns exceed the total")
+        return replace(left, value=None, shown=say("undefined: the columns exceed the total"))
     return left
 
 
@@ -382,10 +494,14 @@ def compared(whole: Figure, parts: list[Figure], noun: str) -> str:
     """How the parts add up to the whole, in words: `27 of 28 persons, 1 left over`."""
     added, left = figures.total(parts), remainder(whole, parts)
     if left.value is None:
-        return f"{added.text}, more than {_said(whole.value, noun)}: the source differs with itself"
-    if not whole.value:
-        return f"no {noun}, so nothing to add up"
-    return f"{added.text} of {_said(whole.value, noun)}, {left.text if left.value else 'none'} left over"
+        text = later("{added}, more than {whole}: the source differs with itself")
+    elif not whole.value:
+        return say(NOTHING[noun])
+    elif left.value:
+        text = later("{added} of {whole}, {left} left over")
+    else:
+        text = later("{added} of {whole}, none left over")
+    return say(text, added=added.text, whole=_said(whole.value, noun), left=left.text)
 
 
 def _apart(columns: dict[str, str]) -> dict[str, str]:
@@ -395,9 +511,10 @@ def _apart(columns: dict[str, str]) -> dict[str, str]:
 
 def _said(count: float | None, noun: str) -> str:
     """`28 persons`, `1 person`, `no persons`."""
-    return f"{number(count) if count else 'no'} {noun}{'' if count == 1 else 's'}"
+    some, none = COUNTS[noun]
+    return say(some, n=count) if count else say(none)
 
 
 def _listed(sentences: Iterator[str] | list[str]) -> Markdown:
     lines = "\n".join(f"- {sentence}" for sentence in sentences)
-    return captions.markdown(lines or "*No figure is reported that this would be about.*")
+    return captions.markdown(lines or say("*No figure is reported that this would be about.*"))

@@ -7,6 +7,7 @@ import pytest
 
 from kzresearch.charts import MIME as CHART
 from tests.conftest import ROOT, run_notebook as run
+from tests.language import left_in_english, said_in, same_figures
 from tests.test_persons import FIGURES
 
 
@@ -70,3 +71,22 @@ def test_region_without_victims_or_persons_says_so(people):
     assert page.count("nothing to draw, every figure is nought") == 4
     assert "So the victims in the 70 offences terminated" in page
     assert charts(notebook) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("ru", ["# Потерпевшие и лица", "3 (или дата рождения неизвестна)", "812 правонарушений"]),
+        ("kk", ["# Жәбірленушілер және", "3 (немесе туған күні белгісіз)", "812 құқық бұзушылық"]),
+    ],
+)
+def test_page_is_in_the_readers_language_and_its_figures_are_the_same(
+    people, language, said, tmp_path
+):
+    left = run("people", {"language": language}, tmp_path)
+    assert left.record["status"] == "completed"
+    assert same_figures(left.record, people["2022-12", "KZ"][0])
+    executed = json.loads(left.notebook.read_text(encoding="utf-8"))
+    texts = "\n".join(said_in(executed))
+    assert [text for text in said if text not in texts] == []
+    assert left_in_english(executed) == []
