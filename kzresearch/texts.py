@@ -81,13 +81,13 @@ def _said() -> Iterator[tuple[str, str]]:
     for path in sorted((PACKAGE / "publish" / "template").rglob("*.j2")):
         where = path.relative_to(PACKAGE).as_posix()
         yield from ((where, text) for text in _in_template(path.read_text(encoding="utf-8")))
+    for name in _NOTES:
+        notes = read_texts(PACKAGE / name)["note"].drop_nulls()
+        yield from ((name, note) for note in notes.str.split("; ").explode())
     named = codebook.row_names().filter(pl.col("kind").is_in(_NAMED))
     yield from (("rows of the form", name) for name in named["name"])
     for one in sources.load_sources()["id"]:
         yield "sources.toml", sources.source(one)["attribution"]
-    for name in _NOTES:
-        notes = read_texts(PACKAGE / name)["note"].drop_nulls()
-        yield from ((name, note) for note in notes.str.split("; ").explode())
     for name, columns in COLUMNS.items():
         table = read_texts(data_dir() / name)
         yield from ((name, text) for column in columns for text in table[column].drop_nulls())
