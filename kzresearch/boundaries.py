@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from kzresearch import sources
 from kzresearch.errors import SourceError
+from kzresearch.language import say
 
 SOURCE = "geokz"
 
@@ -31,7 +32,7 @@ def load_boundaries() -> tuple[Boundaries, ...]:
 
     Source: geokz (`geokz` in `load_sources()`), in the folder KZRESEARCH_RAW.
     """
-    credit = f"Boundaries: {sources.source(SOURCE)['attribution']}"
+    credit = say("Boundaries: {source}", source=say(sources.source(SOURCE)["attribution"]))
     found = []
     try:
         for file in sources.raw_files(SOURCE):

@@ -9,13 +9,30 @@ import polars as pl
 
 from kzresearch import captions, rates
 from kzresearch.figures import estimate, number, percent
+from kzresearch.language import in_order, later, say
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
 
 Show = Callable[[float], str]
 LEVELS = (0.95, 0.998)
-ZONES = ["within the limits", *(f"outside the {level * 100:g} % limits" for level in LEVELS)]
+ZONES = [
+    later("within the limits"),
+    later("outside the 95 % limits"),
+    later("outside the 99.8 % limits"),
+]
+_OUTSIDE = {
+    ZONES[2]: later("Outside the 99.8 % limits, {n} of {all}"),
+    ZONES[1]: later("Outside the 95 % limits only, {n} of {all}"),
+}
+_NOTHING = {
+    "rates": later("*There are no rates to compare.*"),
+    "shares": later("*There are no shares to compare.*"),
+}
+_ALIKE = {
+    "rates": later("*Nothing stands out: all rates are {value}.*"),
+    "shares": later("*Nothing stands out: all shares are {value}.*"),
+}
 
 
 class Funnel(NamedTuple):
@@ -33,21 +50,26 @@ class Funnel(NamedTuple):
     def outside(self, what: str) -> Markdown:
         """Which points lie beyond which limits, on which side; `what` are `rates` or `shares`."""
         if self.points.is_empty():
-            return captions.markdown(f"*There are no {what} to compare.*")
+            return captions.markdown(say(_NOTHING[what]))
         if not self.centre:
-            return captions.markdown(f"*Nothing stands out: all {what} are {self.show(0)}.*")
-        lines = [f"- All together: {self.show(self.centre)}."]
-        for words in reversed(ZONES[1:]):
-            found = self.points.filter(zone=words).sort("value", "label", descending=[True, False])
+            return captions.markdown(say(_ALIKE[what], value=self.show(0)))
+        lines = [f"- {say('All together: {value}.', value=self.show(self.centre))}"]
+        names = {name: place for place, name in enumerate(in_order(self.points["label"]))}
+        by_name = pl.col("label").replace_strict(names)
+        for zone, words in _OUTSIDE.items():
+            found = self.points.filter(zone=zone).sort(-pl.col("value"), by_name)
             above = pl.col("value") > self.centre
-            sides = {"above": found.filter(above), "below": found.filter(~above)}
             named = [
-                f"{side} {listed(of, 'value', self.show)}" for side, of in sides.items() if len(of)
+                say(side, names=listed(of, "value", self.show))
+                for side, of in (
+                    (later("above {names}"), found.filter(above)),
+                    (later("below {names}"), found.filter(~above)),
+                )
+                if len(of)
             ]
-            only = "" if words == ZONES[-1] else " only"
-            many = f"{len(found)} of {len(self.points)}"
+            said = say(words, n=len(found), all=len(self.points))
             where = f": {'; '.join(named)}" if named else ""
-            lines.append(f"- {words.capitalize()}{only}, {many}{where}.")
+            lines.append(f"- {said}{where}.")
         return captions.markdown("\n".join(lines))
 
 
@@ -88,4 +110,4 @@ def listed(frame: pl.DataFrame, name: str, show: Show = number) -> str:
 def both(words: Iterable[str]) -> str:
     """`Almaty, Turkistan and Abai`."""
     *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+    return say("{most} and {last}", most=", ".join(most), last=last) if most else last

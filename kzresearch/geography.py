@@ -13,6 +13,7 @@ part of the year has no rate that could be compared.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -27,6 +28,7 @@ from kzresearch.errors import unknown_value
 from kzresearch.figures import Cell, Figure, estimate, number
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
 from kzresearch.funnels import Funnel, both, listed
+from kzresearch.language import later, localised, say
 from kzresearch.population import SERIES, SERIES_SOURCE
 from kzresearch.regions import (
     COUNTRY,
@@ -42,13 +44,28 @@ if TYPE_CHECKING:
 
 MAPS = ["tiles", "boundaries"]
 PER = 100_000
+UNITS = (
+    later("offences per 100,000 inhabitants, 1 month"),
+    later("offences per 100,000 inhabitants, 2 months"),
+    later("offences per 100,000 inhabitants, 3 months"),
+    later("offences per 100,000 inhabitants, 4 months"),
+    later("offences per 100,000 inhabitants, 5 months"),
+    later("offences per 100,000 inhabitants, 6 months"),
+    later("offences per 100,000 inhabitants, 7 months"),
+    later("offences per 100,000 inhabitants, 8 months"),
+    later("offences per 100,000 inhabitants, 9 months"),
+    later("offences per 100,000 inhabitants, 10 months"),
+    later("offences per 100,000 inhabitants, 11 months"),
+    later("offences per 100,000 inhabitants, 12 months"),
+)
+"""The unit of a rate by the months of its period, each a text of its own: a record keeps the English."""
 STEPS = {
-    "gross_caseload": "Gross caseload",
-    "gross_registered": "Gross registered",
-    "registered": "Registered (net)",
-    "terminated_rehabilitating": "Terminated on rehabilitating grounds",
-    "sent_to_court": "Sent to court",
-    "pending": "Pending",
+    "gross_caseload": later("Gross caseload"),
+    "gross_registered": later("Gross registered"),
+    "registered": later("Registered (net)"),
+    "terminated_rehabilitating": later("Terminated on rehabilitating grounds"),
+    "sent_to_court": later("Sent to court"),
+    "pending": later("Pending"),
 }
 """What is counted of each region, in offences."""
 RECORDED = ("gross_caseload", "registered", "terminated_rehabilitating")
@@ -117,8 +134,8 @@ class RegionalReport:
     def rated(self) -> pl.DataFrame:
         """A row for the country, then for each unit that rates are of, the highest first.
 
-        Columns `region`, `regions` (that it consists of), `label`, `gross_caseload`, `population`,
-        and per 100,000 `rate` and `shrunken_rate`, each with `_lower` and `_upper`, and the prior
+        Columns `region`, `regions` (that it consists of), `label` (in `lines`: one a line),
+        `gross_caseload`, `population`, and per 100,000 `rate` and `shrunken_rate`, each with `_lower` and `_upper`, and the prior
         of the latter; the country's rate is not shrunken.
         """
         counts = self.counts.select("region", "gross_caseload")
@@ -130,6 +147,7 @@ class RegionalReport:
         frame = frame.with_columns(
             pl.Series("population", people, pl.Float64),
             label=pl.col("regions").map_elements(_unit_name, return_dtype=pl.String),
+            lines=pl.col("regions").map_elements(_unit_lines, return_dtype=pl.String),
         )
         frame = rates.with_rate(frame, "gross_caseload", "population", per=PER)
         units = frame.filter(pl.col("region") != COUNTRY)
@@ -148,9 +166,19 @@ class RegionalReport:
         year = int(self.period[:4])
         try:
             known = any(one.value for one in self.population.values())
-        except rates.MeasureError as error:
-            return str(error)
-        return None if known else f"no population of both 1 January {year} and {year + 1} is held"
+        except rates.MeasureError:
+            known, missing = False, later("no population of 1 January {year} and {next_year}")
+        else:
+            missing = later("no population of both 1 January {year} and {next_year} is held")
+        if known:
+            return None
+        if year in rates.CENSUS_BREAKS:
+            missing = later(
+                "no mean population of {year}: {census} lies between the figures of 1 January {year} "
+                "and {next_year}; use one of the two days and say which"
+            )
+        census = say(rates.CENSUS_BREAKS.get(year, ""))
+        return say(missing, year=str(year), next_year=str(year + 1), census=census)
 
     @cached_property
     def population(self) -> dict[str, Figure]:
@@ -177,7 +205,7 @@ class RegionalReport:
     @cached_property
     def country(self) -> dict[str, Figure]:
         """The regions together: `STEPS`."""
-        formula = f"sum of {len(self.flow)} regions"
+        formula = say("sum of {n} regions", n=len(self.flow))
         found = {}
         for name in STEPS:
             parts = [of[name] for of in self.flow.values()]
@@ -193,21 +221,28 @@ class RegionalReport:
         """
         mean, shape = self.units.select("prior_mean", "prior_shape").row(0)
         year = self.period[:4]
-        shrunken = "the rate of all units together: they differ by no more than chance"
+        shrunken = say("the rate of all units together: they differ by no more than chance")
         if shape:
-            size = f"{shape / mean * PER:.6g} + mean population of {year}"
-            shrunken = f"({shape:.6g} + gross caseload) / ({size}): gamma–Poisson over all units"
+            shrunken = say(
+                "({shape} + gross caseload) / ({size} + mean population of {year}): gamma–Poisson over "
+                "all units",
+                shape=localised(f"{shape:.6g}"),
+                size=localised(f"{shape / mean * PER:.6g}"),
+                year=year,
+            )
         formulas = {
-            "rate": f"gross caseload / mean population of {year}, exact Poisson limits",
+            "rate": say(
+                "gross caseload / mean population of {year}, exact Poisson limits", year=year
+            ),
             "shrunken_rate": shrunken,
         }
         found: dict[str, Figure] = {}
-        unit = f"offences per {PER:,} inhabitants, {self.length}"
+        unit = UNITS[self.months - 1]
         flow = self.flow | {COUNTRY: self.country}
         for line in self.rated.sort("region").iter_rows(named=True):
             parts = [flow[part]["gross_caseload"] for part in line["regions"]]
             taken_from = [figures.total(parts), self._people(line["region"])]
-            territory = f"of {line['label']}" if len(parts) > 1 else None
+            territory = say("of {unit}", unit=line["label"]) if len(parts) > 1 else None
             for name in formulas if line["region"] != COUNTRY else ["rate"]:
                 limits = rates.Interval(*(line[f"{name}{limit}"] for limit in LIMITS))
                 recorded = f"{name}_gross_caseload{_code(line['region'])}"
@@ -227,11 +262,13 @@ class RegionalReport:
 
     def places(self, name: str) -> pl.DataFrame:
         """Regions, their tiles and a `value`, as `shown`: of `counts`, or each unit's `rate`."""
-        frame, show = (self.units, estimate) if name == "rate" else (self.counts, number)
+        frame, show, lines = (
+            (self.units, estimate, "lines") if name == "rate" else (self.counts, number, "label")
+        )
         tiles = load_regions(former=True).select("region", "tile_row", "tile_column")
         return (
             frame.with_columns(shown=tables.as_text(name, show))
-            .select("region", "label", "shown", value=name)
+            .select("region", "label", "shown", value=name, lines=lines)
             .join(tiles, on="region", how="left")
         )
 
@@ -242,7 +279,7 @@ class RegionalReport:
 
     def intervals(self) -> pl.DataFrame:
         """`rated` for `charts.intervals`: rates as recorded, and shrunken."""
-        kinds = {"rate": "as recorded, exact interval", "shrunken_rate": "shrunken"}
+        kinds = {"rate": say("as recorded, exact interval"), "shrunken_rate": say("shrunken")}
         parts = [
             self.rated.select(
                 "label",
@@ -270,7 +307,7 @@ class RegionalReport:
 
     def counts_table(self) -> tables.Table:
         """`counts`, and the regions together, as a table."""
-        together = {"label": f"All {len(self.flow)} regions"}
+        together = {"label": say("All {n} regions", n=len(self.flow))}
         together |= {name: self.country[name].text for name in STEPS}
         shown = pl.DataFrame(
             {"label": label} | {name: self.flow[region][name].text for name in STEPS}
@@ -278,24 +315,29 @@ class RegionalReport:
         )
         return tables.Table(
             pl.concat([shown, pl.DataFrame([together])]),
-            f"{self.article_name}: offences by region, largest gross caseload first",
+            say(
+                "{article}: offences by region, largest gross caseload first",
+                article=self.article_name,
+            ),
             self.source_line,
-            {"label": "Region", **STEPS},
+            {"label": say("Region")} | {name: say(words) for name, words in STEPS.items()},
             list(STEPS),
         )
 
     def rates_table(self) -> tables.Table | Markdown:
         """`rated` as a table, the months in its headings; a sentence where there are no rates."""
         if self.no_rates:
-            return captions.markdown("*No table of rates: there is no population to take them of.*")
+            return captions.markdown(
+                say("*No table of rates: there is no population to take them of.*")
+            )
         headings = {
-            "label": "Region",
-            "gross_caseload": "Gross caseload",
-            "population": "Mean population",
-            "rate": f"Rate, {self.length}",
-            "limits": "95 % interval",
-            "shrunken_rate": f"Shrunken rate, {self.length}",
-            "shrunken_limits": "95 % interval of it",
+            "label": say("Region"),
+            "gross_caseload": say("Gross caseload"),
+            "population": say("Mean population"),
+            "rate": say("Rate, {n} {n:month|months}", n=self.months),
+            "limits": say("95 % interval"),
+            "shrunken_rate": say("Shrunken rate, {n} {n:month|months}", n=self.months),
+            "shrunken_limits": say("95 % interval of it"),
         }
         shown = self.rated.select(
             "label",
@@ -308,7 +350,11 @@ class RegionalReport:
                 "shrunken_limits"
             ),
         )
-        title = f"{self.article_name}: gross caseload per {PER:,} inhabitants, highest rate first"
+        title = say(
+            "{article}: gross caseload per {per} inhabitants, highest rate first",
+            article=self.article_name,
+            per=PER,
+        )
         return tables.Table(shown, title, self.rate_source, headings, list(headings)[1:])
 
     # words
@@ -319,26 +365,42 @@ class RegionalReport:
         return captions.article_name(self.article, self.period)
 
     @property
+    def months(self) -> int:
+        """How many months the period has."""
+        return rates.months_in(self.period)
+
+    @property
     def length(self) -> str:
         """`12 months`."""
-        months = rates.months_in(self.period)
-        return "1 month" if months == 1 else f"{months} months"
+        return say("{n} {n:month|months}", n=self.months)
+
+    @property
+    def rate_unit(self) -> str:
+        """`offences per 100,000 inhabitants, 12 months`."""
+        return say(UNITS[self.months - 1])
 
     @property
     def source_line(self) -> str:
         """Where the regions' figures come from, for below a chart or a table."""
         held = [ids for of in self.flow.values() if (ids := of["gross_caseload"].sources)]
         by_id = dict.fromkeys(source for ids in held for source in ids)
-        names = "; ".join(sources.source(source_id)["attribution"] for source_id in by_id)
-        line = f"Kazakhstan by region, {captions.months(self.period)}. Source: {names}"
-        regions = "1 region" if len(held) == 1 else f"{len(held)} regions"
-        books = f"Workbooks of {regions}; military, transport and central bodies file"
-        return f"{line}. {books} their own" if FORM_1M in by_id else line
+        line = say(
+            "Kazakhstan by region, {months}. Source: {sources}",
+            months=captions.months(self.period),
+            sources="; ".join(say(sources.source(one)["attribution"]) for one in by_id),
+        )
+        books = say(
+            "Workbooks of {n} {n:region|regions}; military, transport and central bodies file their "
+            "own",
+            n=len(held),
+        )
+        return f"{line}. {books}" if FORM_1M in by_id else line
 
     @property
     def rate_source(self) -> str:
         """`source_line`, and where the population comes from."""
-        return f"{self.source_line}. Population: {sources.source(SERIES_SOURCE)['attribution']}"
+        named = say(sources.source(SERIES_SOURCE)["attribution"])
+        return f"{self.source_line}. {say('Population: {source}', source=named)}"
 
     @property
     def sources(self) -> list[str]:
@@ -348,42 +410,62 @@ class RegionalReport:
 
     def heading(self) -> Markdown:
         """What the report is on, in one line."""
-        return captions.heading(self.period, COUNTRY, f"by region · {self.article_name}")
+        what = say("by region · {article}", article=self.article_name)
+        return captions.heading(self.period, COUNTRY, what)
 
     def summary(self) -> Markdown:
         """The regions' caseload, where it is largest, where there is none, what is missing."""
+        return captions.markdown(" ".join(self._summary()))
+
+    def _summary(self) -> Iterator[str]:
         case, total = pl.col("gross_caseload"), self.country["gross_caseload"]
         some, none, missing = (
             self.counts.filter(where) for where in (case > 0, case == 0, case.is_null())
         )
         if some.is_empty() and missing.is_empty():
-            return captions.markdown("**No case of this article was on the books of any region.**")
-        said = (
-            f"Not reported, so that there is no sum: {both(missing['label'])}"
-            if len(missing)
-            else f"The {len(self.flow)} regions together had a **gross caseload of {total.text} "
-            f"offence{'' if total.value == 1 else 's'}** in {self.length}"
-        )
+            yield say("**No case of this article was on the books of any region.**")
+            return
+        if len(missing):
+            yield say(
+                "Not reported, so that there is no sum: {regions}.", regions=both(missing["label"])
+            )
+        else:
+            yield say(
+                "The {regions} regions together had a **gross caseload of {n} {n:offence|offences}** in "
+                "{months} {months:month|months}.",
+                regions=len(self.flow),
+                n=total.value,
+                months=self.months,
+            )
         if len(some):
             top = some.filter(case.rank("min", descending=True) <= 3)
-            which = "Cases are counted in" if len(top) == len(some) else "The largest:"
-            said += f". {which} {listed(top, 'gross_caseload')}"
-        if len(none):
-            few = len(none) <= len(some)
-            where = both(none["label"]) if few else f"{len(none)} of {len(self.flow)} regions"
-            said += f". No case at all is counted in {where}"
-        return captions.markdown(f"{said}.")
+            largest = later("The largest: {regions}.")
+            all_of_them = later("Cases are counted in {regions}.")
+            said = all_of_them if len(top) == len(some) else largest
+            yield say(said, regions=listed(top, "gross_caseload"))
+        if 0 < len(none) <= len(some):
+            yield say("No case at all is counted in {regions}.", regions=both(none["label"]))
+        elif len(none):
+            yield say(
+                "No case at all is counted in {n} of {all} regions.",
+                n=len(none),
+                all=len(self.flow),
+            )
 
     def about_map(self) -> Markdown:
         """What the tiles are, or whose the boundaries are."""
-        said = (
-            f"{self.outlines[0].credit}; simplified, cities as squares. How large a region is says "
-            "nothing of its figure."
-            if self.outlines
-            else "The map is the project's own: every tile is one region, all of one size, about "
-            "where the region lies."
-        )
-        return captions.markdown(f"*{said}*")
+        if self.outlines:
+            said = say(
+                "*{credit}; simplified, cities as squares. How large a region is says nothing of its "
+                "figure.*",
+                credit=self.outlines[0].credit,
+            )
+        else:
+            said = say(
+                "*The map is the project's own: every tile is one region, all of one size, about where "
+                "the region lies.*"
+            )
+        return captions.markdown(said)
 
     def unregistered(self) -> Markdown:
         """Regions with no offence registered, though cases were terminated there."""
@@ -391,62 +473,96 @@ class RegionalReport:
         found = _largest_first(self.counts.filter(pl.col(ended) > 0, registered=0), ended)
         if found.is_empty():
             return captions.markdown(
-                "*No region has cases so terminated and no offence registered.*"
+                say("*No region has cases so terminated and no offence registered.*")
             )
-        count = "counts" if len(found) == 1 else "count"
-        said = (
-            f"**Nothing registered, yet cases terminated.** {len(found)} of {len(self.flow)} regions "
-            f"{count} no offence of this article as registered, and yet offences terminated on "
-            f"rehabilitating grounds: {listed(found, ended)}."
-        )
-        reasons = {
-            "nought is what the terminations left of the registered, not the absence of cases": gross
-            > 0,
-            "none was registered in the year, terminated or not: the cases were carried over": gross
-            == 0,
-        }
-        for why, where in reasons.items():
-            if len(those := found.filter(where)["label"]):
-                said += f" {'There' if len(those) == len(found) else f'In {both(those)}'} {why}."
-        return captions.markdown(said)
+        said = [
+            say(
+                "**Nothing registered, yet cases terminated.** {n} of {all} regions {n:counts|count} no "
+                "offence of this article as registered, and yet offences terminated on rehabilitating "
+                "grounds: {regions}.",
+                n=len(found),
+                all=len(self.flow),
+                regions=listed(found, ended),
+            )
+        ]
+        left = found.filter(gross > 0)["label"]
+        if len(left):
+            there = later(
+                "There nought is what the terminations left of the registered, not the absence of "
+                "cases."
+            )
+            some = later(
+                "In {regions} nought is what the terminations left of the registered, not the absence "
+                "of cases."
+            )
+            said.append(say(there if len(left) == len(found) else some, regions=both(left)))
+        carried = found.filter(gross == 0)["label"]
+        if len(carried):
+            there = later(
+                "There none was registered in the year, terminated or not: the cases were carried "
+                "over."
+            )
+            some = later(
+                "In {regions} none was registered in the year, terminated or not: the cases were "
+                "carried over."
+            )
+            said.append(say(there if len(carried) == len(found) else some, regions=both(carried)))
+        return captions.markdown(" ".join(said))
 
     def about_rates(self) -> Markdown:
         """The country's rate and what it is taken of, or why there is none."""
         if self.no_rates:
-            return captions.markdown(f"*No rates by population: {self.no_rates}.*")
+            return captions.markdown(say("*No rates by population: {why}.*", why=self.no_rates))
         rate, low, high = (self.rates[f"rate_gross_caseload{limit}"].text for limit in LIMITS)
-        year = int(self.period[:4])
-        created = (
-            f" Regions were created in {year}: rates are of the {len(self.units)} units of before, "
-            "each with what was split off it."
+        said = say(
+            "The country's gross caseload was **{rate} offences per {per} inhabitants in {months} "
+            "{months:month|months}** (95 % interval {low} to {high}): the gross caseload of {period} "
+            "over the mean population of {year}, {population} persons.",
+            rate=rate,
+            per=PER,
+            months=self.months,
+            low=low,
+            high=high,
+            period=captions.months(self.period),
+            year=self.period[:4],
+            population=self.population[COUNTRY].text,
         )
-        return captions.markdown(
-            f"The country's gross caseload was **{rate} offences per {PER:,} inhabitants in "
-            f"{self.length}** (95 % interval {low} to {high}): the gross caseload of "
-            f"{captions.months(self.period)} over the mean population of {year}, "
-            f"{self.population[COUNTRY].text} persons.{created if self.merged else ''}"
-        )
+        if self.merged:
+            said += " " + say(
+                "Regions were created in {year}: rates are of the {n} units of before, each with what "
+                "was split off it.",
+                year=self.period[:4],
+                n=len(self.units),
+            )
+        return captions.markdown(said)
 
     def repeats(self) -> Markdown:
         """How far the country's rate moves if every termination was a second one."""
         count, ended = (self.country[n] for n in ("gross_caseload", "terminated_rehabilitating"))
         rate = self.rates["rate_gross_caseload"]
         if not ended.value or not rate.value or not count.value:
-            return captions.markdown("*There is no rate that such repeats would move.*")
+            return captions.markdown(say("*There is no rate that such repeats would move.*"))
         fewer = count.value - ended.value // 2
         least = rates.rate(fewer, self.population[COUNTRY].value, PER)
         return captions.markdown(
-            f"Had every offence been terminated twice over, the gross caseload would be "
-            f"{number(fewer)} instead of {count.text}, and the country's rate "
-            f"{estimate(least.estimate)} instead of {rate.text}; a region moves the more, the "
-            "larger the part of its cases that was terminated."
+            say(
+                "Had every offence been terminated twice over, the gross caseload would be {fewer} "
+                "instead of {count}, and the country's rate {least} instead of {rate}; a region moves "
+                "the more, the larger the part of its cases that was terminated.",
+                fewer=fewer,
+                count=count.text,
+                least=estimate(least.estimate),
+                rate=rate.text,
+            )
         )
 
     def bounds(self) -> Markdown:
         """Regions whose bounds changed in the year, each with what happened."""
         notes = {region: change_of_bounds(region, self.period) for region in sorted(self.flow)}
         lines = [f"- **{region_name(region)}**: {note}." for region, note in notes.items() if note]
-        return captions.markdown("\n".join(lines) or "*No region's bounds changed in the year.*")
+        return captions.markdown(
+            "\n".join(lines) or say("*No region's bounds changed in the year.*")
+        )
 
 
 def _noted(one: Figure, *notes: str | None) -> Figure:
@@ -463,8 +579,18 @@ def _code(region: str) -> str:
     return "" if region == COUNTRY else "_" + re.sub(r"\W", "_", region.lower())
 
 
+def _names(regions: Iterable[str]) -> list[str]:
+    """Short names of a unit's regions, the one that kept its code first."""
+    of_17 = dict(load_regions().select("region", "unit_17").iter_rows())
+    return [short_name(region) for region in sorted(regions, key=lambda r: r != of_17.get(r))]
+
+
 def _unit_name(regions: pl.Series) -> str:
     """The unit's name, with those of the regions since split off it: `Karaganda with Ulytau`."""
-    of_17 = dict(load_regions().select("region", "unit_17").iter_rows())
-    names = [short_name(region) for region in sorted(regions, key=lambda r: r != of_17.get(r))]
-    return " with ".join(names)
+    unit, *others = _names(regions)
+    return say("{unit} with {regions}", unit=unit, regions=both(others)) if others else unit
+
+
+def _unit_lines(regions: pl.Series) -> str:
+    """The unit's name and those of the regions since split off it, a line each."""
+    return "\n+ ".join(_names(regions))

@@ -17,9 +17,10 @@ import polars as pl
 from kzresearch import captions, charts, datasets, figures, flows, sources
 from kzresearch.figures import Figure, number
 from kzresearch.form_1m import accounting
+from kzresearch.language import current, in_order, later, localised, say
 from kzresearch.publications import PUBLISHED
 from kzresearch.regions import COUNTRY, region_name
-from kzresearch.schemas import FLAGS, NOT_NAMED
+from kzresearch.schemas import NOT_NAMED
 from kzresearch.tables import Table
 
 if TYPE_CHECKING:
@@ -30,22 +31,22 @@ ARTICLE = "146"
 """Torture, which nearly all published figures are about."""
 FOLDED = 150  # lines; a longer table would bury the page
 STATUSES = {
-    "hard": "hard identities",
-    "source_defect": "known source defects",
-    "not_an_identity": "guesses, not identities",
+    "hard": later("hard identities"),
+    "source_defect": later("known source defects"),
+    "not_an_identity": later("guesses, not identities"),
 }
 
 DEFECTS = {
-    "V2:R3-1": "crimes and severities differ: no share of victims by severity",
-    "V8:PRIL4": "suicides by sex do not add up",
-    "V8b:PRIL4": "suicide attempts by sex do not add up",
-    "H13le:R3": "more victims by citizenship than by age: no share by age",
-    "X15": "offences with a victim (R3) can exceed those registered (R1): no share of them",
-    "X30": "persons (R6) without a completed offence (R1): no rate of one by the other",
-    "H32:R7": "the military columns of R7 do not add up: not to be used",
-    "X19": "the military columns of R7 and R8 differ: not to be used",
-    "H39b:PRIL1": "the kinds of firearm exceed the firearms",
-    "H40:PRIL4 c1 state = c2..c6": "suicides by the person's state do not add up",
+    "V2:R3-1": later("crimes and severities differ: no share of victims by severity"),
+    "V8:PRIL4": later("suicides by sex do not add up"),
+    "V8b:PRIL4": later("suicide attempts by sex do not add up"),
+    "H13le:R3": later("more victims by citizenship than by age: no share by age"),
+    "X15": later("offences with a victim (R3) can exceed those registered (R1): no share of them"),
+    "X30": later("persons (R6) without a completed offence (R1): no rate of one by the other"),
+    "H32:R7": later("the military columns of R7 do not add up: not to be used"),
+    "X19": later("the military columns of R7 and R8 differ: not to be used"),
+    "H39b:PRIL1": later("the kinds of firearm exceed the firearms"),
+    "H40:PRIL4 c1 state = c2..c6": later("suicides by the person's state do not add up"),
 }
 """What to mind where a known source defect is found."""
 
@@ -56,7 +57,55 @@ BESIDE = ("F1", "F2", "F3")
 
 LISTED = ["identity", "region", "row", "column", "left and right side", "cells", "difference"]
 COMPARED = ["number", "published", "by whom", "ours, in offences", "what is unclear"]
-CASES = r"^(criminal (cases|offences)|investigations)\b"
+HEADINGS = {
+    "identity": later("Identity"),
+    "region": later("Region"),
+    "row": later("Row"),
+    "column": later("Column"),
+    "left and right side": later("Left and right side"),
+    "cells": later("Cells"),
+    "difference": later("Difference"),
+    "number": later("Number"),
+    "published": later("Published"),
+    "by whom": later("By whom"),
+    "ours, in offences": later("Ours, in offences"),
+    "what is unclear": later("What is unclear"),
+    "status": later("Status"),
+    "description": later("Description"),
+    "tests": later("Tests"),
+    "not all nought": later("Not all nought"),
+    "holds": later("Holds"),
+    "fails": later("Fails"),
+    "workbooks": later("Workbooks"),
+    "largest difference": later("Largest difference"),
+    "what to mind": later("What to mind"),
+    "file": later("File"),
+    "ISO code": later("ISO code"),
+    "organ_code": later("Organ code"),
+    "period": later("Period"),
+    "period stated by": later("Period stated by"),
+    "checksum (sha256) begins": later("Checksum (sha256) begins"),
+}
+"""What the columns of the tables are called."""
+FAILING = {
+    "hard": later("Every failing test of hard identities"),
+    "source_defect": later("Every failing test of known source defects"),
+}
+PLAIN = later("nothing: article, period and what is counted are plain")
+"""What is unclear where nothing is."""
+STATES = {"workbook": later("the file itself"), "argument": later("the list of sources")}
+"""Who states a workbook's period."""
+TESTS, CASES = later("tests"), later("criminal cases")
+SHARE = later("share of the published offences")
+COUNTED = {
+    "workbooks": later("workbooks"),
+    "workbooks_stating_their_period": later("workbooks"),
+    "figures": later("figures"),
+    "figures_nought": later("figures"),
+    "figures_without_cell": later("figures"),
+}
+"""What is counted of workbooks and figures, by the names of the counts: their unit."""
+ALIKE = r"^(criminal (cases|offences)|investigations)\b"
 """Units near enough to our offences for a difference; persons and shares are not."""
 
 
@@ -86,9 +135,16 @@ class DataQuality:
     @property
     def source_line(self) -> str:
         """Where the form's figures come from, for below a chart or table."""
-        attribution = sources.source(self.sources[0])["attribution"]
-        held = f"{self.workbooks.height or 'no'} workbooks"
-        return f"{captions.months(self.period)}, {held}. Source: {attribution}"
+        named = say(sources.source(self.sources[0])["attribution"])
+        months, held = captions.months(self.period), self.workbooks.height
+        if not held:
+            return say("{months}, no workbooks. Source: {source}", months=months, source=named)
+        return say(
+            "{months}, {n} {n:workbook|workbooks}. Source: {source}",
+            months=months,
+            n=held,
+            source=named,
+        )
 
     def _table(self, frame: pl.DataFrame, title: str, group: str | None = None) -> Table | Markdown:
         """A frame for a reader, its lines by `group`, folded if long; a sentence if empty."""
@@ -97,13 +153,16 @@ class DataQuality:
             return self._nothing(title)
         numbers = frame.select(pl.selectors.numeric()).columns
         shown = frame.with_columns(pl.col(numbers).map_elements(number, return_dtype=pl.String))
-        headings = {name: (name[0].upper() + name[1:]).replace("_", " ") for name in frame.columns}
+        headings = {name: say(HEADINGS[name]) for name in frame.columns}
         folded = frame.height > FOLDED
         return Table(shown, title, self.source_line, headings, numbers, group, folded=folded)
 
-    def _nothing(self, title: str, why: str = "nothing to list") -> Markdown:
+    def _nothing(self, title: str, why: str | None = None) -> Markdown:
         """The sentence in place of what cannot be shown."""
-        why = "no workbook of this period is held" if self.workbooks.is_empty() else why
+        if self.workbooks.is_empty():
+            why = say("no workbook of this period is held")
+        elif why is None:
+            why = say("nothing to list")
         return captions.markdown(f"*{title}: {why}.*")
 
     # identities
@@ -116,8 +175,8 @@ class DataQuality:
     def checked(self) -> pl.DataFrame:
         """`check_form_1m`, false hypotheses included, descriptions in words."""
         found, _ = self._examined
-        words = pl.col("description").map_elements(_words, return_dtype=pl.String)
-        return found.with_columns(words)
+        words = {name: _words(text) for name, text in accounting.descriptions().items()}
+        return found.with_columns(description=pl.col("identity").replace_strict(words))
 
     @property
     def failing(self) -> pl.DataFrame:
@@ -135,44 +194,51 @@ class DataQuality:
         """How many tests were made and how many held, in words."""
         tests, nonzero, fails = _counts(self.checked, "hard", "tests", "nonzero", "fails")
         hard = self.checked.filter(status="hard")["tests"]
-        return captions.markdown(
-            f"**{tests:,} tests** of hard identities were made ({(hard > 0).sum()} of the {hard.len()} "
-            f"could be tested). **{tests - fails:,} hold, {fails:,} fail**; in {nonzero:,} a figure "
-            "is not nought."
-            f"{_defects(self.checked)}"
+        said = say(
+            "**{tests} tests** of hard identities were made ({tested} of the {identities} could be "
+            "tested). **{holds} hold, {fails} fail**; in {nonzero} a figure is not nought.",
+            tests=tests,
+            tested=(hard > 0).sum(),
+            identities=hard.len(),
+            holds=tests - fails,
+            fails=fails,
+            nonzero=nonzero,
         )
+        return captions.markdown(" ".join([said, *_defects(self.checked)]))
 
     def tested(self) -> Table | Markdown:
         """Every identity that could be tested, guesses too, with counts of tests."""
         found = self.checked.filter(pl.col("tests") > 0).sort("status", maintain_order=True)
         shown = found.select(
-            pl.col("status").replace(STATUSES),
+            pl.col("status").replace({status: say(words) for status, words in STATUSES.items()}),
             *("identity", "description", "tests", pl.col("nonzero").alias("not all nought")),
             *("holds", "fails"),
         )
-        return self._table(shown, "Every identity that could be tested", "status")
+        return self._table(shown, say("Every identity that could be tested"), "status")
 
     def defects(self) -> Table | Markdown:
         """The source defects that are found, with counts of tests and what to mind."""
-        mind = pl.col("identity").replace_strict(DEFECTS, default="", return_dtype=pl.String)
+        minded = {identity: say(words) for identity, words in DEFECTS.items()}
+        mind = pl.col("identity").replace_strict(minded, default="", return_dtype=pl.String)
         found = self.checked.filter(pl.col("fails") > 0, status="source_defect").select(
             *("identity", "description", "tests", "fails"),
             pl.col("workbooks_failing").alias("workbooks"),
             pl.col("max_difference").alias("largest difference"),
             mind.alias("what to mind"),
         )
-        return self._table(found, "Known source defects")
+        return self._table(found, say("Known source defects"))
 
     def failures(self, status: str) -> Table | Markdown:
         """Every failing test of `hard` identities, or of `source_defect` ones."""
         found = self.failing.filter(status=status)
-        return self._listed(found, f"Every failing test of {STATUSES[status]}")
+        return self._listed(found, say(FAILING[status]))
 
     def article_failures(self) -> Table | Markdown:
         """As `failures`, of every status: the tests of the article's own row."""
         own = pl.col("identity").is_in(self.of_article["identity"].implode())
         found = self.failing.filter(own, row=f"article:{ARTICLE}")
-        return self._listed(found, f"Failing tests in the row of article {ARTICLE}")
+        title = say("Failing tests in the row of article {article}", article=ARTICLE)
+        return self._listed(found, title)
 
     def _listed(self, failing: pl.DataFrame, title: str) -> Table | Markdown:
         """Failing tests, each below what must hold."""
@@ -180,9 +246,15 @@ class DataQuality:
         found = failing.join(counted, on="identity", maintain_order="left")
         lines = [
             (
-                "{identity}. {description}: {fails:,} of all {tests:,} tests fail".format(**line),
+                say(
+                    "{identity}. {description}: {fails} of all {tests} tests fail",
+                    **{name: line[name] for name in ("identity", *counted.columns[1:])},
+                ),
                 region_name(line["region"]),
-                *(_words(line[about] or "several") for about in ("row", "measure")),
+                *(
+                    _words(line[about]) if line[about] else say("several")
+                    for about in ("row", "measure")
+                ),
                 *accounting.in_words(line),
                 abs(line["difference"]),
             )
@@ -192,48 +264,74 @@ class DataQuality:
 
     def by_region(self) -> alt.LayerChart | alt.FacetChart | Markdown:
         """Failing hard tests by region, most first, as a chart."""
-        title = f"Failing tests of hard identities by region, {captions.months(self.period)}"
+        title = say("Failing tests of hard identities by region")
+        title = f"{title}, {captions.months(self.period)}"
         regions = self.failing.filter(status="hard")["region"]
+        names = regions.map_elements(region_name, return_dtype=pl.String)
+        places = {name: place for place, name in enumerate(in_order(names.unique()))}
         counts = (
-            regions.map_elements(region_name, return_dtype=pl.String)
-            .value_counts(name="value")
+            names.value_counts(name="value")
             .select(pl.col("value").cast(pl.Float64), label="region")
-            .sort(-pl.col("value"), "label")
+            .sort(-pl.col("value"), pl.col("label").replace_strict(places, return_dtype=pl.Int64))
         )
         if counts.is_empty():
             return self._nothing(title)
-        return charts.bars(counts, title, "tests", self.source_line)
+        return charts.bars(counts, title, say(TESTS), self.source_line)
 
     def article(self) -> Markdown:
         """What the tests say of the article's own row, in words."""
         tests, fails = _counts(self.of_article, "hard", "tests", "fails")
-        return captions.markdown(
-            f"{captions.row_name(f'article:{ARTICLE}')}: {tests:,} tests of hard identities need no "
-            f"figure but those of this row; **{fails:,} fail**.{_defects(self.of_article)}"
+        said = say(
+            "{article}: {tests} tests of hard identities need no figure but those of this row; "
+            "**{fails} fail**.",
+            article=captions.row_name(f"article:{ARTICLE}"),
+            tests=tests,
+            fails=fails,
         )
+        return captions.markdown(" ".join([said, *_defects(self.of_article)]))
 
     def net(self) -> Markdown:
         """Why *registered* and *in proceedings* are net, in words."""
         of = self._tests
         if not {INSIDE[0], BESIDE[0]} <= of.keys():
             return self._nothing(
-                "Whether the official columns are net", "not every column is reported"
+                say("Whether the official columns are net"), say("not every column is reported")
             )
         inside, beside = (
-            ", ".join(f"**{of[n][1]:,} of {of[n][0]:,}** ({n})" for n in names if n in of)
+            ", ".join(
+                say(
+                    "**{fails} of {tests}** ({identity})",
+                    fails=of[n][1],
+                    tests=of[n][0],
+                    identity=n,
+                )
+                for n in names
+                if n in of
+            )
             for names in (INSIDE, BESIDE)
         )
-        verdict = ""
+        said = [
+            say(
+                "Were offences terminated on rehabilitating grounds *inside* those in proceedings, they "
+                "could not outnumber them, alone or with what else ended a case: this fails in {inside} "
+                "tests. If they stand *beside* them, all else that ended or stopped a case must fit into "
+                "those in proceedings: this fails in {beside} tests.",
+                inside=inside,
+                beside=beside,
+            )
+        ]
         if of[INSIDE[0]][1] and not of[BESIDE[0]][1]:
             few = sum(of[n][1] for n in BESIDE if n in of)
-            verdict = " So the official columns are net of these terminations"
-            verdict += "; the few tests that fail stand in the list above." if few else "."
-        return captions.markdown(
-            "Were offences terminated on rehabilitating grounds *inside* those in proceedings, they "
-            f"could not outnumber them, alone or with what else ended a case: this fails in {inside} "
-            "tests. If they stand *beside* them, all else that ended or stopped a case must fit into "
-            f"those in proceedings: this fails in {beside} tests.{verdict}"
-        )
+            verdict = (
+                later(
+                    "So the official columns are net of these terminations; the few tests that fail "
+                    "stand in the list above."
+                )
+                if few
+                else later("So the official columns are net of these terminations.")
+            )
+            said.append(say(verdict))
+        return captions.markdown(" ".join(said))
 
     @cached_property
     def _tests(self) -> dict[str, tuple[int, int]]:
@@ -268,60 +366,72 @@ class DataQuality:
         lines = [
             (
                 line["id"],
-                f"{number(line['value'])} {line['unit']}",
-                re.sub(r" \([^)]*\)", "", line["publisher"]),
+                say("{n} {unit}", n=line["value"], unit=say(line["unit"])),
+                re.sub(r" \([^)]*\)", "", say(line["publisher"])),
                 "; ".join(self._beside(line)),
-                line["ambiguity"] or f"nothing: {FLAGS[line['flag']]}",
+                "; ".join(say(part) for part in (line["ambiguity"] or PLAIN).split("; ")),
             )
             for line in self.published.iter_rows(named=True)
         ]
         shown = pl.DataFrame(lines, COMPARED, orient="row")
-        return self._table(shown, "Published figures beside ours")
+        return self._table(shown, say("Published figures beside ours"))
 
     def _beside(self, line: dict[str, Any]) -> Iterator[str]:
         """Each of our figures that a published one may mean, in words."""
-        comparable = re.search(CASES, line["unit"]) and line["flag"] != "partial"
+        comparable = re.search(ALIKE, line["unit"]) and line["flag"] != "partial"
         row = "total" if line["article"] == "all" else ARTICLE
         for name in flows.PUBLISHED_AS[line["indicator"]]:
             label, one = self.ours[row][name]
             if one.value is not None:
-                less = f"{line['value'] - one.value:+,.0f}".replace("-", "−")
+                less = localised(f"{line['value'] - one.value:+,.0f}".replace("-", "−"))
                 yield f"{label} {one.text}" + (f" ({less})" if comparable else "")
 
     def against_published(self) -> Markdown:
         """Cases of torture in the publications and in our figures, in words."""
         published = self.figures["published_torture_cases"]
         if published.value is None:
-            why = "no publication at hand gives one count for exactly these months"
-            return self._nothing("Published cases of torture beside ours", why)
+            why = say("no publication at hand gives one count for exactly these months")
+            return self._nothing(say("Published cases of torture beside ours"), why)
         ours = (self.ours[ARTICLE][name] for name in flows.PUBLISHED_AS["registered"])
-        said = ", ".join(f"{label} **{one.text}**" for label, one in ours)
         return captions.markdown(
-            f"**{published.text} {published.unit}** of torture are published by {published.note}. "
-            f"Ours, in offences: {said}. Which of them the publication means it does not say, so all "
-            "stand."
+            say(
+                "**{n} criminal cases** of torture are published by {publisher}. Ours, in offences: "
+                "{ours}. Which of them the publication means it does not say, so all stand.",
+                n=published.value,
+                publisher=published.note,
+                ours=", ".join(f"{label} **{one.text}**" for label, one in ours),
+            )
         )
 
     def coverage(self) -> Markdown:
         """Which part of the published national total the workbooks hold, in words."""
         held, published = (self.figures[f"registered_{n}"] for n in ("in_workbooks", "published"))
         if held.value is None or published.value is None:
-            return self._nothing("Coverage", "no exact published total of these months is held")
-        gross = self.ours["total"]["gross_registered"][1]
+            return self._nothing(
+                say("Coverage"), say("no exact published total of these months is held")
+            )
         return captions.markdown(
-            f"{self.workbooks.height} workbooks hold **{held.text}** of the **{published.text}** offences registered in "
-            f"the country according to {published.note}: **{self.figures['coverage'].text}** (gross, "
-            f"the workbooks alone have {gross.text}, so both are read as net). The other "
-            f"{self.figures['registered_not_covered'].text} are read as those of the military, "
-            "transport and central bodies, whose own workbooks are not at hand; no source at hand "
-            "counts them."
+            say(
+                "{n} {n:workbook holds|workbooks hold} **{held}** of the **{published}** offences "
+                "registered in the country according to {publisher}: **{coverage}** (gross, the workbooks "
+                "alone have {gross}, so both are read as net). The other {others} are read as those of "
+                "the military, transport and central bodies, whose own workbooks are not at hand; no "
+                "source at hand counts them.",
+                n=self.workbooks.height,
+                held=held.text,
+                published=published.text,
+                publisher=published.note,
+                coverage=self.figures["coverage"].text,
+                gross=self.ours["total"]["gross_registered"][1].text,
+                others=self.figures["registered_not_covered"].text,
+            )
         )
 
     # files and figures
 
     def files(self) -> Table | Markdown:
         """The workbooks: file, region, organ code, who states the period, start of the checksum."""
-        states = {"workbook": "the file itself", "argument": "the list of sources"}
+        states = {by: say(words) for by, words in STATES.items()}
         found = self.workbooks.sort("region").select(
             "file",
             pl.col("region").map_elements(region_name, return_dtype=pl.String),
@@ -331,25 +441,30 @@ class DataQuality:
             pl.col("period_source").replace(states).alias("period stated by"),
             pl.col("sha256").str.head(12).alias("checksum (sha256) begins"),
         )
-        return self._table(found, "The workbooks")
+        return self._table(found, say("The workbooks"))
 
     def provenance(self) -> Markdown:
         """What the files state of themselves, in words."""
         books = self.workbooks
         if books.is_empty():
-            return self._nothing("What the files state")
+            return self._nothing(say("What the files state"))
         stating = books.filter(period_source="workbook")
-        named = ", ".join(map(region_name, stating["region"])) or "none"
         other = books.filter(pl.col("organ_code").str.tail(2) != pl.col("region").str.tail(2))
         codes = ", ".join(
             f"{region_name(region)} ({organ}, {region})"
             for region, organ in other.select("region", "organ_code").rows()
         )
         return captions.markdown(
-            f"**{stating.height} of {books.height}** files state their period ({named}); for the "
-            "others the list of sources does. Each file names its region in its title and by the "
-            "code of the reporting organ, whose last two digits are those of the region's ISO code "
-            f"with these exceptions: {codes or 'none'}."
+            say(
+                "**{n} of {all}** files state their period ({regions}); for the others the list of "
+                "sources does. Each file names its region in its title and by the code of the reporting "
+                "organ, whose last two digits are those of the region's ISO code with these exceptions: "
+                "{codes}.",
+                n=stating.height,
+                all=books.height,
+                regions=", ".join(map(region_name, stating["region"])) or say("none"),
+                codes=codes or say("none"),
+            )
         )
 
     def traceability(self) -> Markdown:
@@ -357,8 +472,13 @@ class DataQuality:
         names = ("figures", "figures_nought", "figures_without_cell")
         count, nought, without = (self.figures[name].text for name in names)
         return captions.markdown(
-            f"The table holds **{count} figures** of this period, {nought} of them nought. {without} "
-            "do not lead to a cell of a workbook."
+            say(
+                "The table holds **{count} figures** of this period, {nought} of them nought. {without} "
+                "do not lead to a cell of a workbook.",
+                count=count,
+                nought=nought,
+                without=without,
+            )
         )
 
     @cached_property
@@ -371,21 +491,21 @@ class DataQuality:
             ("torture_identity_{}_hard", self.of_article, "hard"),
         ):
             tests, fails = _counts(checked, status, "tests", "fails")
-            found[name.format("tests")] = self._counted(tests, "tests")
+            found[name.format("tests")] = self._counted(tests, TESTS)
             # where no test could be made, none is known to fail or hold
-            found[name.format("failures")] = self._counted(fails if tests else None, "tests")
+            found[name.format("failures")] = self._counted(fails if tests else None, TESTS)
         (nonzero,) = _counts(self.checked, "hard", "nonzero")
-        found["identity_tests_hard_nonzero"] = self._counted(nonzero, "tests")
+        found["identity_tests_hard_nonzero"] = self._counted(nonzero, TESTS)
         for name, identities in (("inside", INSIDE), ("beside", BESIDE)):
             failing = [self._tests[one][1] for one in identities if one in self._tests]
-            failed = self._counted(sum(failing) if failing else None, "tests")
-            found[f"net_test_failures_{name}"] = failed.named(f"of {', '.join(identities)}")
+            failed = self._counted(sum(failing) if failing else None, TESTS)
+            formula = say("of {identities}", identities=", ".join(identities))
+            found[f"net_test_failures_{name}"] = failed.named(formula)
         found |= self._coverage()
         for name in flows.PUBLISHED_AS["registered"]:
             found[f"torture_{name}"] = self.ours[ARTICLE][name][1]
-        cases = "criminal cases"
-        torture = (pl.col("article") != "all") & (pl.col("unit") == cases)
-        found["published_torture_cases"] = self._only(torture, cases)
+        torture = (pl.col("article") != "all") & (pl.col("unit") == CASES)
+        found["published_torture_cases"] = self._only(torture, CASES)
         counts = {
             "workbooks": self.workbooks,
             "workbooks_stating_their_period": self.workbooks.filter(period_source="workbook"),
@@ -394,15 +514,15 @@ class DataQuality:
             "figures_without_cell": self.frame.filter(pl.col("cell").is_null()),
         }
         for name, of in counts.items():
-            found[name] = self._counted(of.height, name.split("_")[0])
+            found[name] = self._counted(of.height, COUNTED[name])
         return found
 
     def _coverage(self) -> dict[str, Figure]:
         clear = (pl.col("article") == "all") & (pl.col("flag") == "clear")
         published = self._only(clear, flows.OFFENCES)
-        held, share = Figure(None, flows.OFFENCES), Figure(None, "share of the published offences")
+        held, share = Figure(None, flows.OFFENCES), Figure(None, SHARE)
         if self.workbooks.height:
-            held = self.ours["total"]["registered"][1].named("registered (R1, total), net")
+            held = self.ours["total"]["registered"][1].named(say("registered (R1, total), net"))
         if held.value is not None and published.value:
             part = float(f"{held.value / published.value:.6g}")
             share = replace(
@@ -411,7 +531,7 @@ class DataQuality:
         return {
             "registered_in_workbooks": held,
             "registered_published": published,
-            "registered_not_covered": (published - held).named("published − in the workbooks"),
+            "registered_not_covered": (published - held).named(say("published − in the workbooks")),
             "coverage": share.named("registered_in_workbooks / registered_published"),
         }
 
@@ -422,7 +542,7 @@ class DataQuality:
         if found.height != 1:
             return Figure(None, unit)
         line = found.row(0, named=True)
-        note = f"{line['publisher']} ({line['id']})"
+        note = f"{say(line['publisher'])} ({line['id']})"
         return Figure(line["value"], unit, sources=(PUBLISHED,), note=note)
 
     def _counted(self, count: int | None, unit: str) -> Figure:
@@ -445,11 +565,20 @@ def _counts(checked: pl.DataFrame, status: str, *columns: str) -> tuple[int, ...
     return checked.filter(status=status).select(columns).sum().row(0)
 
 
-def _defects(checked: pl.DataFrame) -> str:
+def _defects(checked: pl.DataFrame) -> Iterator[str]:
+    """A sentence on the tests of known source defects, where there are any."""
     tests, fails = _counts(checked, "source_defect", "tests", "fails")
-    return f" Of {tests:,} tests of known source defects {fails:,} fail." if tests else ""
+    if tests:
+        yield say(
+            "Of {tests} tests of known source defects {fails} fail.", tests=tests, fails=fails
+        )
 
 
 def _words(text: str) -> str:
-    """Names of rows and columns as words: `registered_against_women`, `article:135`."""
+    """Names of rows and columns as words: `registered_against_women`, `article:135`.
+
+    In English only: in another language such a name stands as it is, a name in the data.
+    """
+    if current() != "en":
+        return text
     return re.sub(r"(?<=[a-z\d]):(?=[a-z\d])", " ", text).replace("_", " ").replace("<=", "≤")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import polars as pl
 
 from kzresearch.errors import KzresearchError, unknown_value
+from kzresearch.language import later
 from kzresearch.regions import SOUTH_KAZAKHSTAN, load_regions
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 Method = Literal["wilson", "jeffreys"]
 METHODS = ["wilson", "jeffreys"]
 
-CENSUS_BREAKS = {2021: "the census of 2021"}
+CENSUS_BREAKS = {2021: later("the census of 2021")}
 """Years between whose two 1 January figures a census moved the series."""
 
 SERIES_SPLITS = {2016: ["KZ-61"]}

@@ -88,6 +88,8 @@ def _said() -> Iterator[tuple[str, str]]:
     yield from (("rows of the form", name) for name in named["name"])
     for one in sources.load_sources()["id"]:
         yield "sources.toml", sources.source(one)["attribution"]
+    identities = read_texts(PACKAGE / "form_1m" / "codebook" / "identities.csv")["description"]
+    yield from (("codebook/identities.csv", text) for text in identities.drop_nulls())
     for name, columns in COLUMNS.items():
         table = read_texts(data_dir() / name)
         yield from ((name, text) for column in columns for text in table[column].drop_nulls())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -26,6 +27,7 @@ from kzresearch.charts.theme import (
 )
 from kzresearch.figures import NOT_REPORTED, number
 from kzresearch.funnels import ZONES, Funnel
+from kzresearch.language import current, later, say
 
 if TYPE_CHECKING:
     from kzresearch.boundaries import Boundaries
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 SHADES = ["#e3ebf3", "#b3cbe0", "#7fa8cc", MARK]
 """From few to many; in grey each is darker than the one before."""
 TILE, FUNNEL = 64, 380  # pixels high; how wide, the page says
+TILE_LINE = 17  # characters of a line on a tile
 SIDES: dict[str, tuple[Any, int, int]] = {
     "right": ("left", 9, 0),
     "left": ("right", -9, 0),
@@ -42,6 +45,7 @@ SIDES: dict[str, tuple[Any, int, int]] = {
 """Where a point's name can be written: alignment, and pixels from the point."""
 CITIES = {"KZ-71": (29, 2), "KZ-75": (0, 22), "KZ-79": (35, 12)}
 """Where a city's name and number stand, in pixels from its square: clear of what is around it."""
+_NOTHING = later("*{title}: nothing to draw, no figure is above nought.*")
 KAZAKHSTAN: dict[str, Any] = {
     "type": "conicEqualArea",
     "rotate": [-67, 0, 0],
@@ -60,11 +64,15 @@ def region_map(
     """A map of regions, each with its number, shaded by class.
 
     Columns `region`, `label`, `value` (in `unit`; null: not reported), `shown` (what is written of
-    it), `tile_row`, `tile_column`. Drawn as tiles of one size, or with `boundaries` (features with
+    it), `tile_row`, `tile_column`, and `lines` where a tile has not just the label. Drawn as tiles of one size, or with `boundaries` (features with
     the code as `iso`) in an equal-area projection, cities as squares. The classes hold about
     equally many regions each; nought, and not reported, are white classes of their own.
     """
-    known = _classed(frame)
+    known = _classed(frame).with_columns(
+        lines=pl.col("lines" if "lines" in frame.columns else "label").map_elements(
+            _lines, return_dtype=pl.String
+        )
+    )
     classes = known.sort("class").select("band", "shade").unique(maintain_order=True)
     legend = alt.Legend(
         orient="top",
@@ -85,7 +93,7 @@ def region_map(
     return chart.properties(
         width=WIDTH,
         title=heading(title, source),
-        description=f"Map. {title}. In {unit}: {said}.",
+        description=say("Map. {title}. In {unit}: {values}.", title=title, unit=unit, values=said),
         usermeta=rows(known, "region", "label", "value"),
     )
 
@@ -111,16 +119,20 @@ def _classed(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _lines(name: str) -> str:
+    """The name in lines that a tile is wide enough for."""
+    return "\n".join(line for one in name.split("\n") for line in textwrap.wrap(one, TILE_LINE))
+
+
 def _tiles(known: pl.DataFrame, colour: alt.Color, tooltip: list[alt.Tooltip]) -> Layers:
-    base = alt.Chart(
-        known.with_columns(lines=pl.col("label").str.replace(" with ", "\n+ "))
-    ).encode(
+    base = alt.Chart(known).encode(
         x=alt.X("tile_column:O", axis=None, scale=alt.Scale(padding=0.03)),
         y=alt.Y("tile_row:O", axis=None, scale=alt.Scale(padding=0.05)),
         tooltip=tooltip,
     )
     ink = alt.Color("ink:N", scale=None)
-    words = base.mark_text(dy=-16, fontSize=11, lineBreak="\n", lineHeight=12)
+    up = alt.expr("length(split(datum.lines, '\\n')) > 2 ? -23 : -16")
+    words = base.mark_text(dy=up, fontSize=11, lineBreak="\n", lineHeight=12)
     numbers = base.mark_text(dy=17, fontSize=16, fontWeight="bold")
     layers = [
         base.mark_rect(stroke=QUIET, strokeWidth=1).encode(color=colour),
@@ -181,10 +193,10 @@ def pairs(
         frame.select("label", *(pl.col(column).alias(kind) for column, kind in names.items()))
         .unpivot(on=kinds, index="label", variable_name="kind")
         .with_columns(shown=pl.col("value").map_elements(number, return_dtype=pl.String))
-        .with_columns(pl.col("shown").fill_null(NOT_REPORTED))
+        .with_columns(pl.col("shown").fill_null(say(NOT_REPORTED)))
     )
     if not (known["value"].fill_null(0) > 0).any():
-        return Markdown(f"*{title}: nothing to draw, no figure is above nought.*")
+        return Markdown(say(_NOTHING, title=title))
     legend = alt.Legend(title=None, orient="top", labelLimit=400, symbolStrokeColor=MARK)
     base = alt.Chart(known).encode(
         x=alt.X("value:Q", title=unit, axis=alt.Axis(tickCount=5, format=",d", tickMinStep=1)),
@@ -215,7 +227,12 @@ def pairs(
         width=WIDTH,
         height=alt.Step(BAR * 0.55),
         title=heading(title, source),
-        description=f"Bar chart with two bars each. {title}. In {unit}: {said}.",
+        description=say(
+            "Bar chart with two bars each. {title}. In {unit}: {values}.",
+            title=title,
+            unit=unit,
+            values=said,
+        ),
         usermeta=rows(frame, "label", *names),
     )
 
@@ -230,12 +247,17 @@ def funnel(
     Where there is nothing to draw, a sentence says so instead.
     """
     if plot.points.is_empty() or not plot.centre:
-        return Markdown(f"*{title}: nothing to draw, no figure is above nought.*")
+        return Markdown(say(_NOTHING, title=title))
     values = plot.points["value"].to_list() + plot.limits["upper"].to_list()
     sizes = [0.8 * plot.points["size"].to_numpy().min(), *plot.limits["size"].to_list()]
     domains = [min(sizes), max(sizes)], [0, max(values) * 1.04]
-    levels = {level: f"{level * 100:g} % limits" for level in plot.limits["level"].unique().sort()}
+    levels = {
+        level: say("{level} % limits", level=level * 100)
+        for level in plot.limits["level"].unique().sort()
+    }
+    zones = [say(zone) for zone in ZONES]
     points = _beside(plot.points, *domains).with_columns(
+        zone=pl.col("zone").replace_strict(ZONES, zones),
         shown=pl.col("value").map_elements(plot.show, return_dtype=pl.String),
         big=pl.col("size").map_elements(lambda n: number(round(n)), return_dtype=pl.String),
     )
@@ -246,7 +268,11 @@ def funnel(
     x = alt.X(
         "size:Q",
         title=size,
-        axis=alt.Axis(format="~s", tickCount=max(1, min(6, int(max(sizes) - min(sizes))))),
+        # 1M is an English reader's million
+        axis=alt.Axis(
+            format="~s" if current() == "en" else ",d",
+            tickCount=max(1, min(6, int(max(sizes) - min(sizes)))),
+        ),
         scale=alt.Scale(domain=domains[0], nice=False),
     )
     y = alt.Y(
@@ -271,8 +297,8 @@ def funnel(
     look: dict[str, Any] = {"opacity": 1, "stroke": INK, "strokeWidth": 0.6, "clip": True}
     points_at = base.add_params(ZOOM).mark_point(size=75, **look)
     marks = points_at.encode(
-        color=alt.Color("zone:N", legend=top, scale=alt.Scale(domain=ZONES, range=colours)),
-        shape=alt.Shape("zone:N", legend=top, scale=alt.Scale(domain=ZONES, range=shapes)),
+        color=alt.Color("zone:N", legend=top, scale=alt.Scale(domain=zones, range=colours)),
+        shape=alt.Shape("zone:N", legend=top, scale=alt.Scale(domain=zones, range=shapes)),
     )
     names = [
         base.transform_filter(alt.datum.side == side)
@@ -291,7 +317,13 @@ def funnel(
         width=WIDTH,
         height=FUNNEL,
         title=heading(title, source),
-        description=f"Funnel plot. {title}. In {unit}: all together {plot.show(plot.centre)}; {said}.",
+        description=say(
+            "Funnel plot. {title}. In {unit}: all together {centre}; {values}.",
+            title=title,
+            unit=unit,
+            centre=plot.show(plot.centre),
+            values=said,
+        ),
         usermeta=rows(points, "label", "size", "value", "zone"),
     )
 

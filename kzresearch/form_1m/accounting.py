@@ -33,6 +33,7 @@ from kzresearch.figures import number
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.codebook import Form
 from kzresearch.form_1m.workbook import column_index
+from kzresearch.language import say
 from kzresearch.resources import read_texts
 
 _IDENTITIES = Path(__file__).with_name("codebook") / "identities.csv"
@@ -212,6 +213,16 @@ def examine(
         )
     )
     return plan.identities.hstack(total), failed
+
+
+def descriptions() -> dict[str, str]:
+    """What must hold by each identity, in the reader's language: identity → `description`."""
+    found: dict[str, str] = {}
+    for line in read_texts(_IDENTITIES).fill_null("").iter_rows(named=True):
+        for section in line["sections"].split() or [""]:
+            text = say(line["description"], section=section)
+            found.setdefault(line["identity"].format(section=section), text)
+    return found
 
 
 def in_words(failure: dict[str, Any]) -> tuple[str, str]:
