@@ -470,7 +470,7 @@ class DataQuality:
     def traceability(self) -> Markdown:
         """How many figures there are, how many are nought and lead to a cell, in words."""
         names = ("figures", "figures_nought", "figures_without_cell")
-        count, nought, without = (self.figures[name].text for name in names)
+        count, nought, without = (self.figures[name].value for name in names)
         return captions.markdown(
             say(
                 "The table holds **{count} figures** of this period, {nought} of them nought. {without} "
