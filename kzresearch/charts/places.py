@@ -131,9 +131,9 @@ def _tiles(known: pl.DataFrame, colour: alt.Color, tooltip: list[alt.Tooltip]) -
         tooltip=tooltip,
     )
     ink = alt.Color("ink:N", scale=None)
-    up = alt.expr("length(split(datum.lines, '\\n')) > 2 ? -23 : -16")
-    words = base.mark_text(dy=up, fontSize=11, lineBreak="\n", lineHeight=12)
-    numbers = base.mark_text(dy=17, fontSize=16, fontWeight="bold")
+    three = "length(split(datum.lines, '\\n')) > 2"
+    words = base.mark_text(dy=alt.expr(f"{three} ? -21 : -16"), fontSize=11, lineBreak="\n", lineHeight=12)
+    numbers = base.mark_text(dy=alt.expr(f"{three} ? 20 : 17"), fontSize=16, fontWeight="bold")
     layers = [
         base.mark_rect(stroke=QUIET, strokeWidth=1).encode(color=colour),
         words.encode(text=alt.Text("lines:N"), color=ink),
@@ -250,7 +250,7 @@ def funnel(
         return Markdown(say(_NOTHING, title=title))
     values = plot.points["value"].to_list() + plot.limits["upper"].to_list()
     sizes = [0.8 * plot.points["size"].to_numpy().min(), *plot.limits["size"].to_list()]
-    domains = [min(sizes), max(sizes)], [0, max(values) * 1.04]
+    domains = [min(sizes), max(sizes)], [0, max(values) * 1.08]
     levels = {
         level: say("{level} % limits", level=level * 100)
         for level in plot.limits["level"].unique().sort()
@@ -340,7 +340,7 @@ def _beside(points: pl.DataFrame, across: list[float], up: list[float]) -> pl.Da
         if zone == ZONES[0]:
             sides.append("")
             continue
-        wide = 6.2 * len(label)
+        wide = 6.2 * len(label) if current() == "en" else 6.8 * len(label)
         boxes = {
             side: (x + dx - (wide if align == "right" else 0), y + dy - 6)
             for side, (align, dx, dy) in SIDES.items()
@@ -349,6 +349,7 @@ def _beside(points: pl.DataFrame, across: list[float], up: list[float]) -> pl.Da
             side
             for side, (left, high) in boxes.items()
             if 0 <= left <= WIDTH - 60 - wide
+            and 0 <= high <= FUNNEL - 12
             and not any(
                 left < b[2] and b[0] < left + wide and high < b[3] and b[1] < high + 12
                 for b in taken

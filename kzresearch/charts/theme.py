@@ -14,7 +14,7 @@ import polars as pl
 from altair.utils.schemapi import debug_mode
 
 from kzresearch.charts import MIME
-from kzresearch.language import of_numbers
+from kzresearch.language import current, of_numbers
 
 INK, MARK, QUIET = "#1f2933", "#2f5d8a", "#7b8794"
 ACCENT, PALE = "#d55e00", "#d3dce6"
@@ -136,4 +136,5 @@ def wrapped(label: str) -> str:
 
 def heading(title: str, source: str) -> alt.Title:
     """What is shown, and below it where it comes from."""
-    return alt.Title(textwrap.wrap(title, 90), subtitle=textwrap.wrap(source, 100))
+    line = 90 if current() == "en" else 78  # Cyrillic letters are wider
+    return alt.Title(textwrap.wrap(title, line), subtitle=textwrap.wrap(source, 100))
