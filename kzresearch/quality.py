@@ -175,7 +175,9 @@ class DataQuality:
     def checked(self) -> pl.DataFrame:
         """`check_form_1m`, false hypotheses included, descriptions in words."""
         found, _ = self._examined
-        words = {name: _words(text) for name, text in accounting.descriptions().items()}
+        words = accounting.descriptions()
+        if current() == "en":
+            words = {name: _words(text) for name, text in words.items()}
         return found.with_columns(description=pl.col("identity").replace_strict(words))
 
     @property
@@ -251,10 +253,8 @@ class DataQuality:
                     **{name: line[name] for name in ("identity", *counted.columns[1:])},
                 ),
                 region_name(line["region"]),
-                *(
-                    _words(line[about]) if line[about] else say("several")
-                    for about in ("row", "measure")
-                ),
+                _row(line["row"]) if line["row"] else say("several"),
+                say(_words(line["measure"] or later("several"))),
                 *accounting.in_words(line),
                 abs(line["difference"]),
             )
@@ -574,11 +574,15 @@ def _defects(checked: pl.DataFrame) -> Iterator[str]:
         )
 
 
-def _words(text: str) -> str:
-    """Names of rows and columns as words: `registered_against_women`, `article:135`.
+def _row(row: str) -> str:
+    """A row in words: `article 135`, `crimes`; but for articles, other languages have it as the form."""
+    numbered = re.fullmatch(r"(article|chapter):([\d-]+)", row)
+    if numbered:
+        kind = later("article {number}") if numbered[1] == "article" else later("chapter {number}")
+        return say(kind, number=numbered[2])
+    return _words(row) if current() == "en" else captions.row_name(row)
 
-    In English only: in another language such a name stands as it is, a name in the data.
-    """
-    if current() != "en":
-        return text
-    return re.sub(r"(?<=[a-z\d]):(?=[a-z\d])", " ", text).replace("_", " ").replace("<=", "≤")
+
+def _words(name: str) -> str:
+    """Names of rows and columns, or what must hold of them, as English words."""
+    return re.sub(r"(?<=[a-z\d]):(?=[a-z\d])", " ", name).replace("_", " ").replace("<=", "≤")

@@ -88,6 +88,8 @@ def _said() -> Iterator[tuple[str, str]]:
     yield from (("rows of the form", name) for name in named["name"])
     for one in sources.load_sources()["id"]:
         yield "sources.toml", sources.source(one)["attribution"]
+    measures = read_texts(PACKAGE / "form_1m" / "codebook" / "measures.csv")["measure"]
+    yield from (("codebook/measures.csv", name.replace("_", " ")) for name in measures)
     identities = read_texts(PACKAGE / "form_1m" / "codebook" / "identities.csv")["description"]
     yield from (("codebook/identities.csv", text) for text in identities.drop_nulls())
     for name, columns in COLUMNS.items():

@@ -41,6 +41,8 @@ SIDES: dict[str, tuple[Any, int, int]] = {
     "left": ("right", -9, 0),
     "above": ("left", -5, -14),
     "below": ("left", -5, 14),
+    "above left": ("right", 5, -14),
+    "below left": ("right", 5, 14),
 }
 """Where a point's name can be written: alignment, and pixels from the point."""
 CITIES = {"KZ-71": (29, 2), "KZ-75": (0, 22), "KZ-79": (35, 12)}
@@ -132,7 +134,9 @@ def _tiles(known: pl.DataFrame, colour: alt.Color, tooltip: list[alt.Tooltip]) -
     )
     ink = alt.Color("ink:N", scale=None)
     three = "length(split(datum.lines, '\\n')) > 2"
-    words = base.mark_text(dy=alt.expr(f"{three} ? -21 : -16"), fontSize=11, lineBreak="\n", lineHeight=12)
+    words = base.mark_text(
+        dy=alt.expr(f"{three} ? -21 : -16"), fontSize=11, lineBreak="\n", lineHeight=12
+    )
     numbers = base.mark_text(dy=alt.expr(f"{three} ? 20 : 17"), fontSize=16, fontWeight="bold")
     layers = [
         base.mark_rect(stroke=QUIET, strokeWidth=1).encode(color=colour),
