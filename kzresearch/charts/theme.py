@@ -136,5 +136,5 @@ def wrapped(label: str) -> str:
 
 def heading(title: str, source: str) -> alt.Title:
     """What is shown, and below it where it comes from."""
-    line = 90 if current() == "en" else 78  # Cyrillic letters are wider
+    line = 90 if current() == "en" else 82  # Cyrillic letters are wider
     return alt.Title(textwrap.wrap(title, line), subtitle=textwrap.wrap(source, 100))

@@ -9,6 +9,7 @@ import kzresearch as kz
 from kzresearch.charts import MIME as CHART
 from kzresearch.errors import UnknownValueError
 from tests.conftest import run_notebook as run
+from tests.language import left_in_english, said_in, same_figures
 
 YEAR = {
     "identity_tests_hard": 2_672_360,
@@ -151,6 +152,46 @@ def test_all_published_figures_of_the_year_stand_beside_ours(quality_runs):
     assert "gross caseload **918**" in said
     assert "registered (net) **98**" in said
     assert "Which of them the publication means it does not say" in said
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (
+            "ru",
+            [
+                "# Насколько показателям можно доверять?",
+                "**2\xa0672\xa0360 проверок** строгих тождеств",
+                "V2:R1. R1: преступления = сумма четырёх категорий тяжести, в каждой графе: "
+                "не выполняется 3 из 620 проверок",
+                "статья 135|",
+                "потерпевшие женщины|",
+                "**920 уголовных дел** о пытках",
+            ],
+        ),
+        (
+            "kk",
+            [
+                "# Көрсеткіштерге қаншалықты сенуге болады?",
+                "**2\xa0672\xa0360 тексеруі** жүргізілді",
+                "(810 жол; көру үшін ашыңыз)",
+                "135-бап|",
+                "жәбірленуші әйелдер|",
+                "**920 қылмыстық іс**",
+            ],
+        ),
+    ],
+)
+def test_page_is_in_the_readers_language_and_its_figures_are_the_same(
+    quality_runs, language, said, tmp_path
+):
+    left = run("data_quality", {"language": language}, tmp_path)
+    assert left.record["status"] == "completed"
+    assert same_figures(left.record, {"results": quality_runs["2022-12"].results})
+    executed = json.loads(left.notebook.read_text(encoding="utf-8"))
+    texts = "\n".join(said_in(executed))
+    assert [text for text in said if text not in texts] == []
+    assert left_in_english(executed) == []
 
 
 def test_press_report_goes_on_and_says_what_is_missing(quality_runs):

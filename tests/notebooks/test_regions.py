@@ -8,6 +8,7 @@ import kzresearch as kz
 from kzresearch.charts import MIME as CHART
 from kzresearch.errors import KzresearchError
 from tests.conftest import run_notebook as run
+from tests.language import left_in_english, said_in, same_figures
 from tests.test_geography import TORTURE
 
 
@@ -67,6 +68,44 @@ def test_it_says_what_stands_out_and_what_is_missing(year):
         "Funnel plot",
     ]
     assert page.count("data:image/svg+xml;base64,") == len(drawn)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (
+            "ru",
+            [
+                "# Где учитываются дела о пытках",
+                "Алматы (189), Алматинская (95) и Туркестанская (74)",
+                "**4,68 правонарушения на 100\xa0000 населения за 12 месяцев**",
+                "Карта. Статья 146. Пытки",
+                "Восточно-\nКазахстанская\n+ Абай",
+                "За границами 99,8 % — 8 из 17: выше — Алматы (8,87)",
+            ],
+        ),
+        (
+            "kk",
+            [
+                "# Азаптау туралы істер қайда есепке алынады",
+                "Алматы (189), Алматы облысы (95) және Түркістан (74)",
+                "халықтың орташа санына, 19\xa0634\xa0983 адамға",
+                "146-бап. Пытки (орысша)",
+                "99,8 % шектерінен тыс — 17 ішінен 8: жоғары — Алматы (8,87)",
+            ],
+        ),
+    ],
+)
+def test_page_is_in_the_readers_language_and_its_figures_are_the_same(
+    year, language, said, tmp_path
+):
+    left = run("regions", {"language": language}, tmp_path)
+    record, executed, _ = outcome(left)
+    assert record["status"] == "completed"
+    assert same_figures(record, year[0])
+    texts = "\n".join(said_in(executed))
+    assert [text for text in said if text not in texts] == []
+    assert left_in_english(executed) == []
 
 
 def test_article_of_which_every_region_has_the_same_caseload(tmp_path):
