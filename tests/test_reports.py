@@ -9,6 +9,7 @@ import kzresearch as kz
 from kzresearch import figures
 from kzresearch.figures import Cell, Figure, UnitError
 from kzresearch.form_1m import codebook
+from kzresearch.language import speaking
 
 PRESS = {
     "offences_registered": 32_270,
@@ -75,6 +76,30 @@ def test_edition_is_the_one_published_in_the_year_and_the_one_that_reviews_it():
         (2021, 2020, "published in 2021"),
         (2022, 2021, "reviews 2021"),
     ]
+
+
+def test_kept_report_follows_the_language():
+    report = kz.period_report("2021-02")
+    english = report.figures["article_completed"].note
+    with speaking("ru"):
+        told = report.figures
+        assert told["article_completed"].note.startswith("В английском отчёте сказано")
+        assert told["freedom_in_the_world_status"].text == "несвободная"
+        assert report.title == "Казахстан, январь–февраль 2021 года"
+    assert report.figures["article_completed"].note == english
+    assert {name: one.value for name, one in told.items()} == {
+        name: one.value for name, one in report.figures.items()
+    }
+
+
+def test_each_of_several_notes_is_told():
+    found = kz.period_report("2022-12")
+    with speaking("kk"):
+        note = found.figures["article_term_expired"].note
+    assert note == (
+        "тар есептеу; PRIL5–PRIL11 кең term_expired_or_reopened қолданады, сондықтан екеуі ешқашан "
+        "сәйкеспейді"
+    )
 
 
 def test_consistency_notes_of_the_press_report():

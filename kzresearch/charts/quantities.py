@@ -71,6 +71,8 @@ def bars(frame: pl.DataFrame, title: str, unit: str, source: str) -> Layers | Ma
             "Bar chart. {title}. In {unit}: {values}.", title=title, unit=unit, values=described
         ),
         config={"scale": {"bandPaddingInner": 0.3}},
+        # room for the space in a number, which is drawn wider than it is measured
+        padding={"left": 5, "top": 5, "right": 12, "bottom": 5},
         usermeta=rows(known, "label", "value"),
     )
 
