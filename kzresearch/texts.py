@@ -78,6 +78,10 @@ def _said() -> Iterator[tuple[str, str]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         where = path.relative_to(PACKAGE).as_posix()
         yield from ((where, text) for text in _in_code(path.read_text(encoding="utf-8")))
+    measures = read_texts(PACKAGE / "form_1m" / "codebook" / "measures.csv")["measure"]
+    yield from (("codebook/measures.csv", name.replace("_", " ")) for name in measures)
+    identities = read_texts(PACKAGE / "form_1m" / "codebook" / "identities.csv")["description"]
+    yield from (("codebook/identities.csv", text) for text in identities.drop_nulls())
     for path in sorted((PACKAGE / "publish" / "template").rglob("*.j2")):
         where = path.relative_to(PACKAGE).as_posix()
         yield from ((where, text) for text in _in_template(path.read_text(encoding="utf-8")))
@@ -88,10 +92,6 @@ def _said() -> Iterator[tuple[str, str]]:
     yield from (("rows of the form", name) for name in named["name"])
     for one in sources.load_sources()["id"]:
         yield "sources.toml", sources.source(one)["attribution"]
-    measures = read_texts(PACKAGE / "form_1m" / "codebook" / "measures.csv")["measure"]
-    yield from (("codebook/measures.csv", name.replace("_", " ")) for name in measures)
-    identities = read_texts(PACKAGE / "form_1m" / "codebook" / "identities.csv")["description"]
-    yield from (("codebook/identities.csv", text) for text in identities.drop_nulls())
     for name, columns in COLUMNS.items():
         table = read_texts(data_dir() / name)
         yield from ((name, text) for column in columns for text in table[column].drop_nulls())
