@@ -191,7 +191,7 @@ def test_page_is_in_the_readers_language_and_its_figures_are_the_same(
     executed = json.loads(left.notebook.read_text(encoding="utf-8"))
     texts = "\n".join(said_in(executed))
     assert [text for text in said if text not in texts] == []
-    assert left_in_english(executed) == []
+    assert set(left_in_english(executed)) <= {"The Astana Times"}  # a newspaper's name
 
 
 def test_press_report_goes_on_and_says_what_is_missing(quality_runs):
