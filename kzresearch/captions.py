@@ -9,7 +9,7 @@ import polars as pl
 from kzresearch import datasets, sources
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
-from kzresearch.language import month, say
+from kzresearch.language import current, month, say
 from kzresearch.regions import COUNTRY, change_of_bounds, region_name
 
 if TYPE_CHECKING:
@@ -27,6 +27,16 @@ def months(period: str) -> str:
 def title(period: str, region: str) -> str:
     """`Kazakhstan, January–December 2022`."""
     return f"{region_name(region)}, {months(period)}"
+
+
+def country_name(name: str) -> str:
+    """A country's name in the reader's language, by its English one; that itself where there is none."""
+    if current() == "en":
+        return name
+    from babel import Locale
+
+    codes = {english: code for code, english in Locale("en").territories.items()}
+    return str(Locale(current()).territories[codes[name]] if name in codes else name)
 
 
 def row_name(row: str, period: str | None = None) -> str:

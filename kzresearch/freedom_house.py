@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import fastexcel
 import polars as pl
 
+from kzresearch.language import later
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -39,7 +41,7 @@ COUNTRIES = {
     "Ukraine": "UKR",
     "Uzbekistan": "UZB",
 }
-STATUSES = {"F": "Free", "PF": "Partly Free", "NF": "Not Free"}
+STATUSES = {"F": later("Free"), "PF": later("Partly Free"), "NF": later("Not Free")}
 RANGES = {
     "political_rights_rating": (1, 7),
     "civil_liberties_rating": (1, 7),

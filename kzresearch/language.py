@@ -97,6 +97,22 @@ def translated(text: str) -> str:
     return text if current() == "en" else _texts(current()).get(text, text)
 
 
+def filled(text: str, **columns: Any) -> Any:
+    """A text in the reader's language as an expression, with columns in place of names in braces.
+
+    The columns are polars expressions; null where one of them is.
+    """
+    import polars as pl
+
+    parts = list(string.Formatter().parse(translated(text)))
+    pieces = [
+        piece
+        for literal, name, _, _ in parts
+        for piece in (pl.lit(literal), *([columns[name]] if name else []))
+    ]
+    return pl.concat_str(pieces)
+
+
 def prose(markdown: str) -> str:
     """Markdown of which each paragraph is a text of the table."""
     return "\n\n".join(translated(part) for part in paragraphs(markdown))
@@ -127,6 +143,13 @@ def month(number: int) -> str:
 
     context: Any = _MONTHS.get(current(), "stand-alone")
     return str(get_month_names("wide", context, current())[number])
+
+
+def initials() -> str:
+    """The first letters of the months, one each."""
+    from babel.dates import get_month_names
+
+    return "".join(get_month_names("narrow", "stand-alone", current()).values())
 
 
 def in_order(names: Iterable[str]) -> list[str]:

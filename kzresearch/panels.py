@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 import polars as pl
 
-from kzresearch import datasets
+from kzresearch import datasets, language
 from kzresearch.datasets import Filter
 from kzresearch.errors import IncompleteSumWarning, UnknownValueError
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE
+from kzresearch.language import current, filled, later, noted, say
 from kzresearch.regions import COUNTRY, load_regions, regions_reporting
 
-NO_REPORT = "no report of this period is at hand"
-NET = (
+NO_REPORT = later("no report of this period is at hand")
+NET = later(
     "net: what was registered in the month and had left the register by its end, being terminated "
     "on rehabilitating grounds, is not in it"
 )
@@ -97,6 +98,23 @@ def monthly_registrations(
     >>> monthly_registrations(region="KZ-75").select("month", "value").rows()
     [(datetime.date(2022, 12, 1), 8.0)]
     """
+    frame = months_alone(article, region, period, measure)
+    return frame.with_columns(note=also_net(frame))
+
+
+def also_net(frame: pl.DataFrame) -> pl.Series:
+    """The notes of figures of single months, with what is said of every one of them."""
+    net = pl.when(pl.col("value").is_not_null()).then(pl.lit(say(NET)))
+    return frame.select(pl.concat_str(net, "note", separator="; ", ignore_nulls=True))["literal"]
+
+
+def months_alone(
+    article: str | int,
+    region: Filter = None,
+    period: Filter = None,
+    measure: str = "registered_in_month",
+) -> pl.DataFrame:
+    """`monthly_registrations`, but that the notes do not say of every figure that it is net."""
     columns = codebook.held("columns", [MONTHS_OWN])
     if measure not in (own := [name for name in columns if name.endswith("_in_month")]):
         raise UnknownValueError(
@@ -105,11 +123,13 @@ def monthly_registrations(
         )
     what = _What.of(article, measure, MONTHS_OWN, period, region)
     frame = _over_periods(what, what.periods or what.months(), begin=MONTH)
-    net = pl.when(pl.col("value").is_not_null()).then(pl.lit(NET))
-    note = pl.concat_str(net, "note", separator="; ", ignore_nulls=True)
-    return frame.select("period", MONTH.alias("month"), pl.exclude("period")).with_columns(
-        note=note
-    )
+    return frame.select("period", MONTH.alias("month"), pl.exclude("period"))
+
+
+def lacks_regions(period: str) -> bool:
+    """Whether the figures of the country are a sum that lacks a region which reported then."""
+    held = datasets.load_workbooks().filter(period=period)["region"]
+    return datasets.is_summed(period) and not set(regions_reporting(period)) <= set(held)
 
 
 class _What(NamedTuple):
@@ -192,7 +212,11 @@ def _over_periods(what: _What, periods: list[str], begin: pl.Expr) -> pl.DataFra
         ),
         "form_version",
         form_change=pl.when(pl.col("form_version") != version).then(
-            pl.format("version {} of the form in place of {}", "form_version", version)
+            filled(
+                later("version {version} of the form in place of {before}"),
+                version=pl.col("form_version"),
+                before=version,
+            )
         ),
         law_change=_retitled(),
         bounds_change="bounds_change",
@@ -236,12 +260,15 @@ def _figures(what: _What, periods: list[str]) -> pl.DataFrame:
         found = datasets.scan_form_1m(
             held or None, what.regions, what.section, measure=what.measure, row=what.row
         )
-    others = pl.format(
-        "{} has {}", "source", pl.col("value").cast(pl.String).str.strip_suffix(".0")
+    others = filled(
+        later("{source} has {value}"),
+        source=pl.col("source"),
+        value=pl.col("value").cast(pl.String).str.strip_suffix(".0"),
     )
     return (
         (found if held else found.head(0))
         .collect()
+        .with_columns(pl.col("note").map_elements(noted, return_dtype=pl.String))
         .sort(pl.col("source") != SOURCE, maintain_order=True)
         .group_by(_KEY, maintain_order=True)
         .agg(
@@ -281,8 +308,12 @@ def _reports(what: _What, due: pl.DataFrame) -> pl.DataFrame:
             lacking=pl.when(pl.col("absent").is_null())
             .then(None)
             .when(pl.col("absent").list.len() <= pl.col("there").list.len())
-            .then(pl.format("the sum lacks {}", pl.col("absent").list.join(", ")))
-            .otherwise(pl.format("the sum of {} alone", pl.col("there").list.join(", "))),
+            .then(
+                filled(later("the sum lacks {regions}"), regions=pl.col("absent").list.join(", "))
+            )
+            .otherwise(
+                filled(later("the sum of {regions} alone"), regions=pl.col("there").list.join(", "))
+            ),
         )
     )
     return pl.concat([books, sums], how="diagonal")
@@ -310,10 +341,14 @@ def _retitled() -> pl.Expr:
         pl.when(now.is_null() | before.is_null() | (now == before))
         .then(None)
         .when(before == "")
-        .then(pl.lit("new in the form"))
+        .then(pl.lit(say("new in the form")))
         .when(now == "")
-        .then(pl.lit("no longer in the form"))
-        .otherwise(pl.format("the form's title changed from «{}» to «{}»", before, now))
+        .then(pl.lit(say("no longer in the form")))
+        .otherwise(
+            filled(
+                later("the form's title changed from «{before}» to «{now}»"), before=before, now=now
+            )
+        )
     )
 
 
@@ -324,12 +359,17 @@ def _absence() -> pl.Expr:
         pl.when(pl.col("value").is_not_null())
         .then(None)
         .when(version.str.contains(", ", literal=True))
-        .then(pl.format("no sum: versions {} of the form do not all have this figure", version))
+        .then(
+            filled(
+                later("no sum: versions {versions} of the form do not all have this figure"),
+                versions=version,
+            )
+        )
         .when(version.is_not_null())
-        .then(pl.format("version {} of the form has no such figure", version))
+        .then(filled(later("version {version} of the form has no such figure"), version=version))
         .when(pl.col("reported_by").is_not_null())
-        .then(pl.format("{} does not report it", "reported_by"))
-        .otherwise(pl.lit(NO_REPORT))
+        .then(filled(later("{source} does not report it"), source=pl.col("reported_by")))
+        .otherwise(pl.lit(say(NO_REPORT)))
     )
 
 
@@ -341,11 +381,6 @@ def _changes_of_bounds(frame: pl.DataFrame, begin: pl.Expr) -> pl.DataFrame:
         pl.Int8
     )  # 0 before it, 1 within, 2 after
     earlier = pl.col("place").shift().over("region", "day")
-    what = pl.format(
-        "{} on {}",
-        pl.when("begins").then(pl.lit("the region begins")).otherwise(pl.lit("its bounds change")),
-        day,
-    )
     new = (pl.col("place") > earlier.fill_null(0)) & (
         (pl.col("place") == 1) | earlier.is_not_null()
     )
@@ -353,10 +388,35 @@ def _changes_of_bounds(frame: pl.DataFrame, begin: pl.Expr) -> pl.DataFrame:
         pl.when(~new)
         .then(None)
         .when(pl.col("place") == 1)
-        .then(pl.format("{}, within this period", what))
+        .then(
+            pl.when("begins")
+            .then(
+                filled(later("the region begins on {day}, within this period"), day=pl.col("told"))
+            )
+            .otherwise(
+                filled(later("its bounds change on {day}, within this period"), day=pl.col("told"))
+            )
+        )
         .when(earlier == 1)
-        .then(pl.format("the first report of a period wholly after the change of {}", day))
-        .otherwise(pl.format("{}, between this report and the one before", what))
+        .then(
+            filled(
+                later("the first report of a period wholly after the change of {day}"),
+                day=pl.col("told"),
+            )
+        )
+        .when("begins")
+        .then(
+            filled(
+                later("the region begins on {day}, between this report and the one before"),
+                day=pl.col("told"),
+            )
+        )
+        .otherwise(
+            filled(
+                later("its bounds change on {day}, between this report and the one before"),
+                day=pl.col("told"),
+            )
+        )
     )
     minded = pl.when((pl.col("place") == 1) | (new & (earlier == 0))).then("note")
     return (
@@ -377,7 +437,7 @@ def _changes_of_bounds(frame: pl.DataFrame, begin: pl.Expr) -> pl.DataFrame:
 
 
 def _days_of_change() -> pl.DataFrame:
-    """The days from which regions have their bounds: region, day, begins (or lost a part), note."""
+    """The days from which regions have their bounds: region, day, told (the day in words), begins (or lost a part), note."""
     regions = load_regions(former=True)
     begun = regions.filter(pl.col("valid_from").is_not_null())
     day = pl.col("valid_from").alias("day")
@@ -386,4 +446,7 @@ def _days_of_change() -> pl.DataFrame:
         pl.col("unit_17").alias("region"), day, begins=pl.lit(value=False)
     )
     days = pl.concat([begins, parted]).unique()
-    return days.join(regions.select("region", "note"), on="region")
+    told = [str(one) if current() == "en" else language.day(one) for one in days["day"]]
+    days = days.with_columns(told=pl.Series(told, dtype=pl.String))
+    notes = pl.Series("note", [note and say(note) for note in regions["note"]], pl.String)
+    return days.join(regions.select("region", notes), on="region")

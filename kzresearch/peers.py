@@ -16,6 +16,7 @@ import polars as pl
 from kzresearch import captions, charts, datasets, sources, tables
 from kzresearch.errors import UnknownValueError, unknown_value
 from kzresearch.figures import Cell, Figure
+from kzresearch.language import filled, in_order, later, localised, say
 
 if TYPE_CHECKING:
     import altair as alt
@@ -39,7 +40,7 @@ class Index:
 
     def shown(self, value: float | None) -> str:
         """A score as a reader is shown it."""
-        return "" if value is None else f"{value:.{self.decimals}f}".replace("-", "−")
+        return "" if value is None else localised(f"{value:.{self.decimals}f}".replace("-", "−"))
 
     def text(self, column: str) -> pl.Expr:
         """A column of scores as a reader is shown it."""
@@ -48,35 +49,35 @@ class Index:
     @property
     def source_line(self) -> str:
         """Where the scores come from, for below a chart or a table."""
-        return f"Source: {sources.source(self.source)['attribution']}"
+        return say("Source: {source}", source=say(sources.source(self.source)["attribution"]))
 
 
 INDICES = {
     "freedom_in_the_world_total": Index(
         source=FREEDOM,
-        title="Freedom in the World",
-        unit="points of 100, higher is freer",
+        title=later("Freedom in the World"),
+        unit=later("points of 100, higher is freer"),
         ends=(0, 100),
         decimals=0,
     ),
     "vdem_v2cltort": Index(
         source=VDEM,
-        title="V-Dem, freedom from torture (v2cltort)",
-        unit="interval scale, higher is freer",
+        title=later("V-Dem, freedom from torture (v2cltort)"),
+        unit=later("interval scale, higher is freer"),
         decimals=3,
     ),
     "hrmi_tort": Index(
         source="hrmi_cpr_v5_1",
-        title="HRMI, freedom from torture",
-        unit="0 to 10, higher is freer",
+        title=later("HRMI, freedom from torture"),
+        unit=later("0 to 10, higher is freer"),
         ends=(0, 10),
         decimals=2,
     ),
 }
-RANK = "rank, 1 is the freest of the countries at hand"
+RANK = later("rank, 1 is the freest of the countries at hand")
 BOUNDS = {
-    "lower": ("10th percentile", "lobound_10"),
-    "upper": ("90th percentile", "upbound_90"),
+    "lower": (later("10th percentile"), "lobound_10"),
+    "upper": (later("90th percentile"), "upbound_90"),
 }
 """Bounds of a score, in words and by their column in the file, whose cell names the score's."""
 
@@ -87,6 +88,10 @@ class Peers:
 
     country: str
     year: int
+
+    @property
+    def _name(self) -> str:
+        return captions.country_name(self.country)
 
     @cached_property
     def scores(self) -> pl.DataFrame:
@@ -122,12 +127,12 @@ class Peers:
         # the years before the country is rated are no comparison
         found = found.filter(pl.col("year") >= own.min().fill_null(pl.col("year").min()))
         return charts.lines(
-            found,
-            self.country,
-            f"{index.title}: {self.country} among its peers",
-            index.unit,
+            found.select(_named(), "year", "value", *BOUNDS),
+            self._name,
+            say("{index}: {country} among its peers", index=say(index.title), country=self._name),
+            say(index.unit),
             index.source_line,
-            time="year rated",
+            time=say("year rated"),
             domain=index.ends,
             years=[self.year],
             decimals=index.decimals,
@@ -139,20 +144,23 @@ class Peers:
         year = self._shown_year(scores)
         found = scores.filter(pl.col("year") == year)
         last = pl.col("year", "value").sort_by("year").last().name.prefix("last_")
-        shown = found.join(scores.group_by("country").agg(last), on="country").sort(
-            "rank", "country"
+        shown = found.join(scores.group_by("country").agg(last), on="country").with_columns(
+            _named()
         )
-        headings = {"rank": "Rank", "country": "Country", "value": f"{year}"}
+        places = {name: place for place, name in enumerate(in_order(shown["country"]))}
+        shown = shown.sort("rank", pl.col("country").replace_strict(places))
+        headings = {"rank": say("Rank"), "country": say("Country"), "value": f"{year}"}
         if found["lower"].count():
-            headings["bounds"] = "10th to 90th percentile"
+            headings["bounds"] = say("10th to 90th percentile")
         if (shown["last_year"] != year).any():
-            headings["newest"] = "Newest (year rated)"
+            headings["newest"] = say("Newest (year rated)")
+        limits = {name: index.text(name) for name in BOUNDS}
         frame = shown.select(
             *("rank", "country", index.text("value")),
-            pl.format("{} to {}", index.text("lower"), index.text("upper")).alias("bounds"),
-            pl.format("{} ({})", index.text("last_value"), "last_year").alias("newest"),
+            bounds=filled(later("{lower} to {upper}"), **limits),
+            newest=pl.format("{} ({})", index.text("last_value"), "last_year"),
         )
-        title = f"{index.title}, {year}: {index.unit}"
+        title = f"{say(index.title)}, {year}: {say(index.unit)}"
         numbers = [column for column in headings if column != "country"]
         return tables.Table(frame.select(*headings), title, index.source_line, headings, numbers)
 
@@ -163,45 +171,80 @@ class Peers:
     def sentence(self, name: str) -> Markdown:
         """The country's score, rank and bounds in the year, in words; or that there is none."""
         index, own = INDICES[name], self._own(name)
-        at_hand = f"Scores at hand: {self._at_hand(name)}."
+        spans = self._at_hand(name)
         if not own:
-            lacking = f"no score of {self.country} for {self.year} is at hand"
-            return captions.markdown(f"*{index.title}: {lacking}. {at_hand}*")
-        alone = "the only country at hand that is rated for the year"
-        rank = f"rank {own['rank']} of the {own['of']} countries at hand"
-        said = (
-            f"**{self._about(index)}: {index.shown(own['value'])}** ({index.unit}), "
-            f"{rank if own['of'] > 1 else alone}."
+            return captions.markdown(
+                say(
+                    "*{index}: no score of {country} for {year} is at hand. Scores at hand: {spans}.*",
+                    index=say(index.title),
+                    country=self._name,
+                    year=str(self.year),
+                    spans=spans,
+                )
+            )
+        rated = (
+            later("**{about}: {score}** ({unit}), rank {rank} of the {of} countries at hand.")
+            if own["of"] > 1
+            else later(
+                "**{about}: {score}** ({unit}), the only country at hand that is rated for the year."
+            )
         )
+        said = [
+            say(
+                rated,
+                about=self._about(index),
+                score=index.shown(own["value"]),
+                unit=say(index.unit),
+                rank=own["rank"],
+                of=own["of"],
+            )
+        ]
         peers = self._of(name, self.year).filter(pl.col("country") != self.country)
-        tied = peers.filter(rank=own["rank"])["country"].to_list()
-        if tied:
-            said += f" The same score: {', '.join(tied)}."
+        tied = peers.filter(rank=own["rank"])
+        if tied.height:
+            said += [say("The same score: {countries}.", countries=_names(tied))]
         if own["lower"] is not None:
             near = peers.filter(pl.col("lower") <= own["upper"], pl.col("upper") >= own["lower"])
-            limits = [index.shown(own[bound]) for bound in BOUNDS]
-            said += (
-                f" Between the 10th and 90th percentile: {' to '.join(limits)}; countries whose "
-                f"range overlaps: {', '.join(near['country']) or 'none'}."
-            )
+            said += [
+                say(
+                    "Between the 10th and 90th percentile: {lower} to {upper}; countries whose range "
+                    "overlaps: {countries}.",
+                    **{bound: index.shown(own[bound]) for bound in BOUNDS},
+                    countries=_names(near) or say("none"),
+                )
+            ]
         elif index.source == VDEM:
-            said += " Its bounds are not at hand, so that close ranks say little."
-        return captions.markdown(f"{said} {at_hand}")
+            said += [say("Its bounds are not at hand, so that close ranks say little.")]
+        said += [say("Scores at hand: {spans}.", spans=spans)]
+        return captions.markdown(" ".join(said))
 
     def _about(self, index: Index) -> str:
-        edition = f" (edition {self.year + 1})" if index.source == FREEDOM else ""
-        return f"{self.country}, {self.year}{edition}"
+        about = (
+            later("{country}, {year} (edition {edition})")
+            if index.source == FREEDOM
+            else later("{country}, {year}")
+        )
+        years = {"year": str(self.year), "edition": str(self.year + 1)}
+        return say(about, country=self._name, **years)
 
     def _at_hand(self, name: str) -> str:
         """Which countries are rated for which years: `11 countries, 1990 to 2023; Russia, 1970 …`."""
         year = pl.col("year")
         spans = self._of(name).group_by("country").agg(first=year.min(), last=year.max())
         groups = spans.group_by("first", "last").agg(pl.col("country").sort())
-        said = [
-            (f"{len(of)} countries" if len(of) > 3 else ", ".join(of)) + f", {first} to {last}"
-            for first, last, of in groups.sort(pl.col("country").list.len(), descending=True).rows()
-        ]
-        return "; ".join(said)
+        groups = groups.sort(pl.col("country").list.len(), descending=True)
+        return "; ".join(
+            say(
+                "{n} countries, {first} to {last}"
+                if len(of) > 3
+                else "{countries}, {first} to {last}",
+                n=len(of),
+                countries=_names(pl.DataFrame({"country": of})),
+                first=str(first),
+                last=str(last),
+            )
+            for first, last, of in groups.rows()
+        )
 
     def related(self) -> Table:
         """The country on every V-Dem index at hand, in the year or the newest: score, scale, rank."""
@@ -212,13 +255,20 @@ class Peers:
             found.filter(pl.col("year") == year)
             .sort("scale", "index")
             .select(
-                *("name", pl.col("index").str.strip_prefix("vdem_"), "scale", vdem.text("value")),
-                pl.format("{} of {}", "rank", "of").alias("rank"),
+                pl.col("name").map_elements(say, return_dtype=pl.String),
+                pl.col("index").str.strip_prefix("vdem_"),
+                pl.col("scale").map_elements(say, return_dtype=pl.String),
+                vdem.text("value"),
+                rank=filled(later("{rank} of {of}"), rank=pl.col("rank"), of=pl.col("of")),
             )
         )
-        names = ("Index", "Code", "Scale", "Score", "Rank")
+        names = (say("Index"), say("Code"), say("Scale"), say("Score"), say("Rank"))
         headings = dict(zip(shown.columns, names, strict=True))
-        title = f"{self.country} on V-Dem's indices, {year}, each on its own scale"
+        title = say(
+            "{country} on V-Dem's indices, {year}, each on its own scale",
+            country=self._name,
+            year=str(year),
+        )
         return tables.Table(shown, title, vdem.source_line, headings, ["value", "rank"])
 
     @property
@@ -237,7 +287,8 @@ class Peers:
         about, from_source = self._about(index), (index.source,)
         for column, (words, of_file) in {"value": ("", ""), **BOUNDS}.items():
             key = name if column == "value" else f"{name}_{column}"
-            one = Figure(None, index.unit, note=", ".join(filter(None, [about, words])))
+            note = ", ".join([about, say(words)] if words else [about])
+            one = Figure(None, index.unit, note=note)
             value = own.get(column)
             if value is not None:
                 line, _, at = own["cell"].rpartition(", ")
@@ -250,9 +301,18 @@ class Peers:
         if own:
             of_all = self._of(name, self.year).select("workbook", "cell").iter_rows()
             cells = tuple(Cell(*place) for place in of_all)
-            note = f"{about}: of {own['of']}"
+            note = say("{about}: of {n}", about=about, n=own["of"])
             rank = Figure(own["rank"], RANK, cells, from_source, note=note)
         yield f"{name.removesuffix('_total')}_rank", rank
+
+
+def _named() -> pl.Expr:
+    """Countries by their names in the reader's language."""
+    return pl.col("country").map_elements(captions.country_name, return_dtype=pl.String)
+
+
+def _names(found: pl.DataFrame) -> str:
+    return ", ".join(in_order(found.select(_named())["country"]))
 
 
 def among_peers(country: str, year: int) -> Peers:

@@ -7,10 +7,10 @@ of whole years, stand among them as a source of their own, named net or gross.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import combinations
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +21,7 @@ from kzresearch import captions, datasets, flows, sources, tables
 from kzresearch.errors import KzresearchError, UnknownValueError
 from kzresearch.figures import Figure, number, origin, percent
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
+from kzresearch.language import day, in_order, later, say, speaking
 from kzresearch.rates import MeasureError
 from kzresearch.regions import COUNTRY, change_of_bounds, load_regions, region_name
 from kzresearch.schemas import FLAGS, INDICATORS, NOT_NAMED
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 PUBLISHED = "published_figures"
-OURS = "this project, from Form 1-M"
-YEAR, PART, LONGER = "a calendar year", "part of a year", "days of more than one year"
+OURS = later("this project, from Form 1-M")
+YEAR = "a calendar year"
+PART, LONGER = later("part of a year"), later("days of more than one year")
 UNKNOWN = "a period that is not known"
 NOT_COMPARED = ("unclear_period", "partial")
 """Flags of figures that no change is computed from."""
@@ -44,30 +46,38 @@ PROCEEDINGS = ["cases", "offences", "investigations", "facts"]
 READINGS = {
     **dict.fromkeys(
         [("P0002", "P0038"), ("P0002", "P0151")],
-        "{a} may be gross and {b} net of terminations on rehabilitating grounds. One is about "
-        "{times} times the other; in our workbooks of 2022 the gross caseload ({gross_caseload}) "
-        "is about {own_times} times the net registered figure ({registered}).",
+        later(
+            "{a} may be gross and {b} net of terminations on rehabilitating grounds. One is about "
+            "{times} times the other; in our workbooks of 2022 the gross caseload ({gross_caseload}) "
+            "is about {own_times} times the net registered figure ({registered})."
+        ),
     ),
-    ("P0004", "gross_caseload_2022"): "{a} may be the gross caseload, with terminations on "
-    "rehabilitating grounds and cases carried over; the rest would lie with bodies missing from "
-    "our workbooks.",
-    ("P0004", "gross_registered_2022"): "{a} may hold cases carried over from earlier years, "
-    "{gross_carried_over} in our workbooks.",
-    ("P0004", "registered_2022"): "{a} may be gross, while {b} is net: it leaves out what was "
-    "terminated on rehabilitating grounds, {terminated_rehabilitating} offences of the caseload.",
+    ("P0004", "gross_caseload_2022"): later(
+        "{a} may be the gross caseload, with terminations on rehabilitating grounds and cases "
+        "carried over; the rest would lie with bodies missing from our workbooks."
+    ),
+    ("P0004", "gross_registered_2022"): later(
+        "{a} may hold cases carried over from earlier years, {gross_carried_over} in our workbooks."
+    ),
+    ("P0004", "registered_2022"): later(
+        "{a} may be gross, while {b} is net: it leaves out what was terminated on rehabilitating "
+        "grounds, {terminated_rehabilitating} offences of the caseload."
+    ),
 }
-A_READING = "A reading, not a fact: {} Premise: both come from the same register."
-NO_READING = "No reading that explains it is known."
 
 BREAKS = {
     "a": (date(2022, 3, 16), "nepfund.org"),
-    "b": (date(2023, 3, 17), "zakonpravo.kz, article 146"),
+    "b": (date(2023, 3, 17), later("zakonpravo.kz, article 146")),
 }
 ACTS = {
-    "a": "the President instructed that the Prosecutor General's Office investigate torture; since "
-    "when prosecutors alone do so is not verified",
-    "b": "the day of the law by which article 146 covers ill-treatment short of torture too; since "
-    "when it does is not verified",
+    "a": later(
+        "the President instructed that the Prosecutor General's Office investigate torture; since "
+        "when prosecutors alone do so is not verified"
+    ),
+    "b": later(
+        "the day of the law by which article 146 covers ill-treatment short of torture too; since "
+        "when it does is not verified"
+    ),
 }
 """Dated acts on law or jurisdiction, as far as they were read: letter → what; day and where."""
 
@@ -88,8 +98,8 @@ class Trend:
     `rows` has the columns of `schemas.Published` and more: `topic` (of what; empty for torture),
     `period` (in words), `length` (beside a calendar year), `year` (null unless the period is one),
     `shown` (the figure as a reader is shown it), `own`, `steady` (a change may be computed from it,
-    unless it is `contradicted`: by which figures). `pairs` are the `disagreements` of all figures,
-    those left out too.
+    unless it is `contradicted`: by which figures), `label` (what one of our own is). `pairs` are
+    the `disagreements` of all figures, those left out too.
     """
 
     indicator: str
@@ -106,23 +116,28 @@ class Trend:
     @property
     def title(self) -> str:
         """`Figures on torture cases: registered, Kazakhstan`."""
-        others = ", with others for comparison" if (self.rows["topic"] != "").any() else ""
-        return f"Figures on torture cases{others}: {self._about}"
+        title = (
+            later("Figures on torture cases, with others for comparison: {about}")
+            if (self.rows["topic"] != "").any()
+            else later("Figures on torture cases: {about}")
+        )
+        return say(title, about=self._about)
 
     @property
     def _about(self) -> str:
-        return f"{self.indicator.replace('_', ' ')}, {region_name(self.region)}"
+        return f"{_indicator(self.indicator)}, {region_name(self.region)}"
 
     @property
     def source_line(self) -> str:
         """Where the figures come from, for below a chart or a table."""
-        line = f"Source: {sources.source(PUBLISHED)['attribution']}"
-        if self.rows["own"].any():
-            line += (
-                f"; our own: {sources.source(FORM_1M)['attribution']}, without military, transport "
-                "and central bodies"
-            )
-        return line
+        theirs, ours = (say(sources.source(one)["attribution"]) for one in (PUBLISHED, FORM_1M))
+        if not self.rows["own"].any():
+            return say("Source: {source}", source=theirs)
+        return say(
+            "Source: {source}; our own: {ours}, without military, transport and central bodies",
+            source=theirs,
+            ours=ours,
+        )
 
     @property
     def sources(self) -> list[str]:
@@ -133,25 +148,41 @@ class Trend:
         """How many figures there are, whose, on what, and how many of them are unclear."""
         theirs, own = self.rows.filter(~pl.col("own")), self.rows.filter("own")
         others = theirs.filter(pl.col("topic") != "")
-        what = f"on *{self.indicator.replace('_', ' ')}* in {region_name(self.region)}"
-        by = f"by {_plural(theirs['source'].n_unique(), 'source')}"
-        topics = ", ".join(others["topic"].unique().sort().str.strip_prefix(", "))
+        what = {"indicator": _indicator(self.indicator), "region": region_name(self.region)}
+        unclear = theirs.filter(pl.col("flag") != "clear").height
+        within = self.rows.height - self.here.height
+        topics = in_order(say(topic.removeprefix(", ")) for topic in others["topic"].unique())
         ours = ", ".join(
-            f"{unit.removeprefix('offences, ')} {shown} ({period})"
-            for unit, shown, period in own.select("unit", "shown", "period").iter_rows()
+            say("{label} {shown} ({period})", **row)
+            for row in own.select("label", "shown", "period").iter_rows(named=True)
         )
         parts = {
-            f"**{_plural(theirs.height, 'published figure')}** {what} {by}": theirs.height,
-            f"No published figure {what}": not theirs.height,
-            f"{theirs.height - others.height} on torture, {others.height} for comparison "
-            f"({topics})": others.height,
-            "{} with something unclear": theirs.filter(pl.col("flag") != "clear").height,
-            "{} on a place within the country, not drawn": self.rows.height - self.here.height,
-            f"{_plural(own.height, 'figure')} of our own, in offences: {ours}": own.height,
-            "{} left out by choice, period, article or meaning being unclear": self.left_out,
+            say(
+                "**{n} published {n:figure|figures}** on *{indicator}* in {region} by {m} "
+                "{m:source|sources}",
+                n=theirs.height,
+                m=theirs["source"].n_unique(),
+                **what,
+            ): theirs.height,
+            say("No published figure on *{indicator}* in {region}", **what): not theirs.height,
+            say(
+                "{n} on torture, {others} for comparison ({topics})",
+                n=theirs.height - others.height,
+                others=others.height,
+                topics=", ".join(topics),
+            ): others.height,
+            say("{n} with something unclear", n=unclear): unclear,
+            say("{n} on a place within the country, not drawn", n=within): within,
+            say(
+                "{n} {n:figure|figures} of our own, in offences: {ours}", n=own.height, ours=ours
+            ): own.height,
+            say(
+                "{n} left out by choice, period, article or meaning being unclear", n=self.left_out
+            ): self.left_out,
         }
-        said = "; ".join(words.format(count) for words, count in parts.items() if count)
-        minded = [f"\n\n**Mind:** {note}." for note in own["ambiguity"].drop_nulls().unique()]
+        said = "; ".join(words for words, count in parts.items() if count)
+        notes = own["ambiguity"].drop_nulls().unique()
+        minded = ["\n\n" + say("**Mind:** {note}.", note=note) for note in notes]
         return captions.markdown(f"{said}." + "".join(minded))
 
     def drawn(self) -> pl.DataFrame:
@@ -159,17 +190,24 @@ class Trend:
         line = ["source", "unit", "article"]
         run = pl.col("year") - pl.col("year").rank("dense").over([*line, "steady"])
         known = self.here.filter(pl.col("length") != UNKNOWN)
+        said = {
+            "source": _source,
+            "unit": _unit,
+            "label": _label,
+            "told": _told,
+            "panel": lambda row: say(row["counted"]) + _topic(row),
+        }
         return known.select(
-            *("period", "period_start", "period_end", "year", "value", "shown", "source", "unit"),
-            *("own", "id", "topic"),
+            *("period", "period_start", "period_end", "year", "value", "shown"),
+            *("own", "id"),
             *(
                 pl.Series(name, [words(row) for row in known.iter_rows(named=True)], pl.String)
-                for name, words in (("label", _label), ("told", _told))
+                for name, words in said.items()
             ),
-            panel=pl.col("counted") + pl.col("topic"),
+            on_torture=pl.col("topic") == "",
             clear=pl.col("flag") == "clear",
             series=pl.when(pl.col("steady") & (pl.len().over([*line, "steady", run]) > 2)).then(
-                pl.concat_str([*line, run], separator="|")
+                pl.concat_str([*line, run], separator="|").rank("dense")
             ),
         )
 
@@ -184,26 +222,34 @@ class Trend:
     def breaks(self) -> Markdown:
         """The dated acts that the chart marks, each with where it was read."""
         lines = [
-            f"- **{letter}**, {_day(day)}: {ACTS[letter]} (read at {BREAKS[letter][1]})."
-            for letter, day in self.marked.items()
+            say(
+                "- **{letter}**, {day}: {act} (read at {place}).",
+                letter=letter,
+                day=day(when),
+                act=say(ACTS[letter]),
+                place=say(BREAKS[letter][1]),
+            )
+            for letter, when in self.marked.items()
         ]
-        return captions.markdown("\n".join(lines) or "*None lies within the years drawn.*")
+        return captions.markdown("\n".join(lines) or say("*None lies within the years drawn.*"))
 
     def comparability(self) -> Markdown:
         """Which figures cover no calendar year, and so must not be set beside those that do."""
+        lengths = (PART, LONGER, UNKNOWN)
+        unknown = later("a period that is not known, not in the chart")
         lines = [
-            f"\n- {length}{drawn}: {', '.join(f'{i} ({p})' for i, p in found.iter_rows())}."
-            for length, drawn in ((PART, ""), (LONGER, ""), (UNKNOWN, ", not in the chart"))
+            f"\n- {say(words)}: {', '.join(f'{i} ({p})' for i, p in found.iter_rows())}."
+            for length, words in zip(lengths, (PART, LONGER, unknown), strict=True)
             for found in [
                 self.here.filter(length=length).sort("period_start", "id").select("id", "period")
             ]
             if found.height
         ]
-        intro = "Not to be set beside the figures of calendar years, for they cover:\n"
         if self.here.is_empty():
-            return captions.markdown("*There is no figure to compare.*")
+            return captions.markdown(say("*There is no figure to compare.*"))
+        intro = say("Not to be set beside the figures of calendar years, for they cover:")
         return captions.markdown(
-            intro + "".join(lines) if lines else "Every figure covers a calendar year."
+            f"{intro}\n{''.join(lines)}" if lines else say("Every figure covers a calendar year.")
         )
 
     def changes(self) -> Markdown:
@@ -217,42 +263,66 @@ class Trend:
         ]
         return captions.markdown(
             "\n\n".join(said)
-            or "*No source has three calendar years in one unit, so no change is computed.*"
+            or say("*No source has three calendar years in one unit, so no change is computed.*")
         )
 
     def _change(self, series: list[Row]) -> str:
         """One source's figures of one unit, the change from the first to the last, and its limits."""
         first, *between, last = series
-        values = ", ".join(f"{row['shown']} ({row['year']})" for row in series)
-        said = f"**{first['source']}**, in {first['unit']} ({_article(first)}): {values}"
         obstacles = _obstacles(first, last)
-        if obstacles:
-            said += f". No change is computed: {'; '.join(obstacles)}."
-        else:
-            share = change(first, last)
-            word = "rise" if share > 0 else "fall" if share else "change"
-            years = f"from {first['year']} to {last['year']}"
-            said += f"; {years} that is a {word} of {percent(abs(share))}."
-        said += "".join(f" Of those between, {one}." for row in between for one in _doubted(row))
+        share = 0 if obstacles else change(first, last)
+        what_changed = (
+            (later("{series}; from {first} to {last} that is a rise of {share}."), share > 0),
+            (later("{series}; from {first} to {last} that is a fall of {share}."), share < 0),
+            (later("{series}. No change is computed: {why}."), obstacles),
+            (later("{series}; from {first} to {last} that is a change of {share}."), True),
+        )
+        text = next(words for words, holds in what_changed if holds)
+        said = [
+            say(
+                text,
+                series=say(
+                    "**{source}**, in {unit} ({article}): {values}",
+                    source=_source(first),
+                    unit=_unit(first),
+                    article=_article(first),
+                    values=", ".join(f"{row['shown']} ({row['year']})" for row in series),
+                ),
+                first=str(first["year"]),
+                last=str(last["year"]),
+                share=percent(abs(share)),
+                why="; ".join(obstacles),
+            )
+        ]
+        doubted = [one for row in between for one in _doubted(row)]
+        said += [say("Of those between, {one}.", one=one) for one in doubted]
         ids = {row["id"] for row in series}
         near = [p.reading for p in self.pairs if p.rounded and ids & {p.one["id"], p.other["id"]}]
-        said += "".join(f" {reading}" for reading in near)
-        doubts = [part for row in series for part in (row["ambiguity"] or "").split("; ") if part]
+        said += [reading for reading in near if reading]
+        doubts = dict.fromkeys(part for row in series for part in _doubts(row))
         if doubts:
-            said += f" Unclear about one or several of them: {'; '.join(dict.fromkeys(doubts))}."
+            listed = "; ".join(doubts)
+            said += [say("Unclear about one or several of them: {doubts}.", doubts=listed)]
         acts = [
-            f"**{letter}** ({_day(day)})"
-            for letter, (day, _) in BREAKS.items()
-            if first["period_end"] < day <= last["period_end"] and not first["topic"]
+            f"**{letter}** ({day(when)})"
+            for letter, (when, _) in BREAKS.items()
+            if first["period_end"] < when <= last["period_end"] and not first["topic"]
         ]
         if acts:
-            said += f" Between them lie {' and '.join(acts)}."
-        later = (pl.col("source") == first["source"]) & (pl.col("year") > last["year"])
-        for row in self.here.filter(later).sort("year", "id").iter_rows(named=True):
+            both = reduce(lambda one, other: say("{one} and {other}", one=one, other=other), acts)
+            said += [say("Between them lie {acts}.", acts=both)]
+        after = (pl.col("source") == first["source"]) & (pl.col("year") > last["year"])
+        for row in self.here.filter(after).sort("year", "id").iter_rows(named=True):
             if _kind(row) == _kind(first) and not obstacles:
-                why = "; ".join(_obstacles(last, row))
-                said += f" Not continued to {row['shown']} ({row['year']}): {why}."
-        return said
+                said += [
+                    say(
+                        "Not continued to {shown} ({year}): {why}.",
+                        shown=row["shown"],
+                        year=str(row["year"]),
+                        why="; ".join(_obstacles(last, row)),
+                    )
+                ]
+        return " ".join(said)
 
     def disagreement_table(self) -> tables.Table | Markdown:
         """Where figures differ: both, and the reading, if there is one; by period and reading."""
@@ -260,70 +330,105 @@ class Trend:
         found = [pair for pair in self.pairs if {pair.one["id"], pair.other["id"]} <= ids]
         groups: dict[tuple[str, str, str], list[str]] = {}
         for one, other, reading, _ in found:
-            key = one["period"], _named(one), reading or NO_READING
+            key = (
+                one["period"],
+                _named(one),
+                reading or say("No reading that explains it is known."),
+            )
             groups.setdefault(key, []).append(_named(other))
         more = len(self.pairs) - len(found)
-        omitted = f"{_plural(more, 'pair')} left out with the unclear figures"
         if not groups:
-            said = "No two of the figures shown differ for the same period"
-            return captions.markdown(f"*{said}{f'; {omitted}' if more else ''}.*")
+            none = (
+                later(
+                    "*No two of the figures shown differ for the same period; {n} {n:pair|pairs} left "
+                    "out with the unclear figures.*"
+                )
+                if more
+                else later("*No two of the figures shown differ for the same period.*")
+            )
+            return captions.markdown(say(none, n=more))
         shown = [
             {"period": period, "one": one, "other": "\n".join(others), "reading": reading}
             for (period, one, reading), others in groups.items()
         ]
-        columns = {"Period": 12, "One figure": 24, "The other": 29, "Reading": 35}
-        title = f"Where sources disagree: {self._about}" + (f" ({omitted})" if more else "")
-        return self._table(shown, title, columns)
+        headings = [say("Period"), say("One figure"), say("The other"), say("Reading")]
+        title = (
+            later(
+                "Where sources disagree: {about} ({n} {n:pair|pairs} left out with the unclear figures)"
+            )
+            if more
+            else later("Where sources disagree: {about}")
+        )
+        return self._table(shown, say(title, about=self._about, n=more), headings, (12, 24, 29, 35))
 
     def table(self) -> tables.Table | Markdown:
         """Every figure, by period, with its unit, publisher, doubt and address."""
         if self.rows.is_empty():
-            return captions.markdown("*There is none.*")
+            return captions.markdown(say("*There is none.*"))
         ordered = self.rows.sort("period_start", "period_end", "id", nulls_last=True)
         shown = [
             {
-                "id": "ours" if row["own"] else row["id"],
+                "id": say("ours") if row["own"] else row["id"],
                 "period": row["period"]
-                + (f" ({row['length']})" if row["length"] in {PART, LONGER} else ""),
+                + (f" ({say(row['length'])})" if row["length"] in {PART, LONGER} else ""),
                 "figure": row["shown"],
-                "what": f"{row['unit']}; {_article(row)}"
-                + (f"; {row['geography']}" if row["region"] != COUNTRY else ""),
-                "published": ", ".join(filter(None, [row["publisher"], row["date_published"]])),
+                "what": "; ".join(
+                    [
+                        _unit(row),
+                        _article(row),
+                        *([say(row["geography"])] if row["region"] != COUNTRY else []),
+                    ]
+                ),
+                "published": ", ".join(
+                    say(row[name]) for name in ("publisher", "date_published") if row[name]
+                ),
                 "address": row["address"],
-                "ambiguity": row["ambiguity"] or "nothing",
+                "ambiguity": "; ".join(_doubts(row)) or say("nothing"),
             }
             for row in ordered.iter_rows(named=True)
         ]
-        widths = (7, 15, 10, 17, 16, 17, 18)
-        names = ("Id", "Period", "Figure", "Of what", "Published by", "Address", "What is unclear")
-        columns = dict(zip(names, widths, strict=True))
-        return self._table(shown, f"Every figure: {self._about}", columns)
+        headings = [
+            *(say("Id"), say("Period"), say("Figure"), say("Of what"), say("Published by")),
+            *(say("Address"), say("What is unclear")),
+        ]
+        title = say("Every figure: {about}", about=self._about)
+        return self._table(shown, title, headings, (7, 15, 10, 17, 16, 17, 18))
 
-    def _table(self, shown: list[Row], title: str, columns: dict[str, int]) -> tables.Table:
-        """A table of long texts, as wide as it must be: heading → width of a column in percent."""
+    def _table(
+        self, shown: list[Row], title: str, headings: list[str], widths: tuple[int, ...]
+    ) -> tables.Table:
+        """A table of long texts, as wide as it must be: headings, and widths in percent."""
         frame = pl.DataFrame(shown)
-        headings = dict(zip(frame.columns, columns, strict=True))
-        numbers = [name for name in headings if name == "figure"]
-        broken = [name for name in headings if name in {"published", "address"}]
-        widths = dict(zip(frame.columns, columns.values(), strict=True))
+        names = frame.columns
         return tables.Table(
-            frame, title, self.source_line, headings, numbers, widths=widths, broken=broken
+            frame,
+            title,
+            self.source_line,
+            dict(zip(names, headings, strict=True)),
+            numbers=[name for name in names if name == "figure"],
+            widths=dict(zip(names, widths, strict=True)),
+            broken=[name for name in names if name in {"published", "address"}],
         )
 
     def figures(self) -> dict[str, Figure]:
         """The region's figures under the names they are recorded by, the period in the name."""
         named = {}
         for row in self.here.sort("period_start", "id", nulls_last=True).iter_rows(named=True):
-            doubt, name = row["ambiguity"], row["id"]
+            doubt, name = "; ".join(_doubts(row)), row["id"]
             if row["own"]:
                 measure, _, year = name.rpartition("_")
                 _, one = flows.labelled_figures(f"{year}-12", self.region)[measure]
                 named[name] = replace(one, note=doubt or one.note)
             else:
-                period = re.sub(r"\W+", "_", row["period"])
-                note = f"{row['period']}; {row['publisher']}" + (
-                    f"; unclear: {doubt}" if doubt else ""
+                with speaking("en"):  # names are the same in each language
+                    period, _ = period_in_words(row["period_start"], row["period_end"])
+                period = re.sub(r"\W+", "_", period)
+                note = (
+                    later("{period}; {publisher}; unclear: {doubt}")
+                    if doubt
+                    else later("{period}; {publisher}")
                 )
+                note = say(note, period=row["period"], publisher=say(row["publisher"]), doubt=doubt)
                 one = Figure(row["value"], row["unit"], (), (PUBLISHED,), None, note)
                 shown = row["shown"] if row["bound"] else None
                 named[f"{self.indicator}_{period}_{name}".lower()] = replace(one, shown=shown)
@@ -360,11 +465,13 @@ def trend(indicator: str, region: str = COUNTRY, *, unclear: bool = True) -> Tre
             other["contradicted"].append(_named(one))
     kept = [row for row in lines if unclear or row["own"] or not _doubtful(row)]
     if lines and not kept:
+        with speaking("en"):
+            where = region_name(region)
         raise KzresearchError(
-            f"no figure on {indicator.replace('_', ' ')} in {region_name(region)}: all "
-            f"{every.height} of them are unclear"
+            f"no figure on {indicator.replace('_', ' ')} in {where}: all {every.height} of them are "
+            "unclear"
         )
-    words = dict.fromkeys(("topic", "period", "length", "shown"), pl.String)
+    words = dict.fromkeys(("topic", "period", "length", "shown", "label"), pl.String)
     more: dict[str, Any] = {"year": pl.Int64, "contradicted": pl.List(pl.String)}
     more |= dict.fromkeys(("own", "steady"), pl.Boolean)
     rows = pl.DataFrame(kept, schema={**table.schema, **words, **more})
@@ -398,38 +505,62 @@ def change(earlier: Row, later: Row) -> float:
     same, both cover a whole calendar year, one after the other, neither is a bound, and no other
     figure contradicts either.
     """
-    for why in _obstacles(earlier, later):
+    with speaking("en"):
+        found = _obstacles(earlier, later)
+    for why in found:
         both = " and ".join(f"{row['shown']} ({row['period']})" for row in (earlier, later))
         raise MeasureError(f"{both} must not be compared: {why}")
     return float(later["value"] / earlier["value"] - 1)
 
 
-def _obstacles(earlier: Row, later: Row) -> list[str]:
+def _obstacles(first: Row, second: Row) -> list[str]:
     """Why two figures must not be compared."""
     found = [
-        f"{name} {earlier[name]!r} is not {name} {later[name]!r}"
-        for name in ("indicator", "region", "source", "article", "unit")
-        if earlier[name] != later[name]
+        say(words, one=said(first[name]), other=said(second[name]))
+        for name, (words, said) in _ALIKE.items()
+        if first[name] != second[name]
     ]
-    for row in (earlier, later):
+    for row in (first, second):
         if row["flag"] in NOT_COMPARED:
-            found += [f"of {row['id']}, {FLAGS[row['flag']]}"]
+            found += [say("of {id}, {doubt}", id=row["id"], doubt=say(FLAGS[row["flag"]]))]
         if row["year"] is None:
-            found += [f"{row['period']} is not a calendar year"]
+            found += [say("{period} is not a calendar year", period=row["period"])]
         if row["bound"] not in {None, "≈"}:
-            found += [f"{row['shown']} is a bound"]
+            found += [say("{shown} is a bound", shown=row["shown"])]
         found += _doubted(row)
-    if not found and later["year"] <= earlier["year"]:
-        found += [f"{later['period']} does not come after {earlier['period']}"]
-    if not earlier["value"]:
-        found += ["there is no rate of change from nought"]
+    if not found and second["year"] <= first["year"]:
+        found += [
+            say(
+                "{second} does not come after {first}",
+                second=second["period"],
+                first=first["period"],
+            )
+        ]
+    if not first["value"]:
+        found += [say("there is no rate of change from nought")]
     return found
 
 
 def _doubted(row: Row) -> list[str]:
     """By which figures one is contradicted, if by any."""
-    by = ", and by ".join(row["contradicted"])
-    return [f"{row['shown']} ({row['period']}) is contradicted by {by}"] if by else []
+    if not row["contradicted"]:
+        return []
+    by = reduce(
+        lambda one, other: say("{one}, and by {other}", one=one, other=other), row["contradicted"]
+    )
+    return [
+        say(
+            "{shown} ({period}) is contradicted by {by}",
+            shown=row["shown"],
+            period=row["period"],
+            by=by,
+        )
+    ]
+
+
+def _doubts(row: Row) -> list[str]:
+    """What is unclear about a figure, in the reader's language."""
+    return [say(part) for part in (row["ambiguity"] or "").split("; ") if part]
 
 
 def _doubtful(row: Row) -> bool:
@@ -458,10 +589,11 @@ def _own(indicator: str, region: str) -> Iterator[Row]:
                     "article": "146",
                     "indicator": indicator,
                     "value": figure.value,
-                    "unit": f"offences, {label}",
+                    "unit": say("offences, {label}", label=label),
+                    "label": label,
                     "counted": "offences",
                     "source": OURS,
-                    "publisher": f"{OURS} ({origin(figure.cells)})",
+                    "publisher": f"{say(OURS)} ({origin(figure.cells)})",
                     "address": sources.source(FORM_1M)["address"],
                     "ambiguity": note,
                     "flag": "unclear_meaning" if note else "clear",
@@ -494,20 +626,24 @@ def period_in_words(start: date | None, end: date | None) -> tuple[str, str]:
     ('January–February 2021', 'part of a year')
     """
     if start is None or end is None:
-        known = [f"{word} {_day(day)}" for word, day in (("from", start), ("to", end)) if day]
-        return f"{known[0]}, otherwise not known" if known else "not known", UNKNOWN
+        known = start or end
+        if known is None:
+            return say("not known"), UNKNOWN
+        words = (
+            later("from {day}, otherwise not known")
+            if start
+            else later("to {day}, otherwise not known")
+        )
+        return say(words, day=day(known)), UNKNOWN
     length = PART if start.year == end.year else LONGER
     if length == PART and (start.day, start.month) == (1, 1) and (end + timedelta(1)).day == 1:
         if end.month == 12:
             return str(end.year), YEAR
         return captions.months(f"{end:%Y-%m}"), PART
     if start == end:
-        return _day(end), PART
-    return f"{_day(start).removesuffix(f' {end.year}')}–{_day(end)}", length
-
-
-def _day(day: date) -> str:
-    return f"{day.day} {day:%B %Y}"
+        return day(end), PART
+    first = day(start).removesuffix(f" {end.year}")
+    return say("{first}–{last}", first=first, last=day(end)), length
 
 
 def _kind(row: Row) -> tuple[str, str]:
@@ -532,7 +668,13 @@ def _rounded(one: Row, other: Row) -> bool:
 def _reading(one: Row, other: Row) -> str | None:
     if _rounded(one, other):
         rough, exact = sorted((one, other), key=lambda row: row["bound"] != "≈")
-        return f"{rough['shown']} ({rough['id']}) is {exact['shown']} ({exact['id']}) rounded."
+        return say(
+            "{rough} ({rough_id}) is {exact} ({exact_id}) rounded.",
+            rough=rough["shown"],
+            rough_id=rough["id"],
+            exact=exact["shown"],
+            exact_id=exact["id"],
+        )
     text = READINGS.get((one["id"], other["id"]))
     if text is None:
         return None
@@ -540,44 +682,82 @@ def _reading(one: Row, other: Row) -> str | None:
     gross, net = ours["gross_caseload"].value, ours["registered"].value
     assert gross  # the workbooks have both
     assert net
-    told = text.format(
-        a=number(one["value"]),
-        b=number(other["value"]),
-        times=f"{one['value'] / other['value']:.0f}",
-        own_times=f"{gross / net:.0f}",
-        **{name: figure.text for name, figure in ours.items()},
+    told = say(
+        text,
+        a=one["value"],
+        b=other["value"],
+        times=round(one["value"] / other["value"]),
+        own_times=round(gross / net),
+        **{name: figure.value for name, figure in ours.items()},
     )
-    return A_READING.format(told)
+    return say(
+        "A reading, not a fact: {told} Premise: both come from the same register.", told=told
+    )
+
+
+def _indicator(name: str) -> str:
+    return say(name.replace("_", " "))
+
+
+def _parts(article: str) -> str:
+    """What the table has of an article, part by part."""
+    return ", ".join(say(part) for part in article.split(", "))
 
 
 def _article(row: Row) -> str:
     article = str(row["article"])
     if article == "all":
-        return "all articles"
-    return f"article {article}" if article[0].isdigit() else article
+        return say("all articles")
+    return (
+        say("article {article}", article=_parts(article))
+        if article[0].isdigit()
+        else _parts(article)
+    )
 
 
-def _told(row: Row) -> str:
-    """A figure with its unit: `766 criminal cases`, `1 criminal offence`."""
-    unit = re.sub(r"s\b", "", row["unit"], count=1) if row["value"] == 1 else row["unit"]
-    return f"{row['shown']} {unit}"
+def _source(row: Row) -> str:
+    return say(row["source"])
+
+
+def _unit(row: Row) -> str:
+    return say(row["unit"])
+
+
+def _topic(row: Row) -> str:
+    """What a figure is about where that is not torture, to stand after another word."""
+    return f", {say(row['topic'].removeprefix(', '))}" if row["topic"] else ""
+
+
+_ALIKE: dict[str, tuple[str, Callable[[str], str]]] = {
+    "indicator": (later("indicator '{one}' is not indicator '{other}'"), _indicator),
+    "region": (later("region '{one}' is not region '{other}'"), str),
+    "source": (later("source '{one}' is not source '{other}'"), say),
+    "article": (later("article '{one}' is not article '{other}'"), _parts),
+    "unit": (later("unit '{one}' is not unit '{other}'"), say),
+}
+"""In what figures must be alike for a change; what is said where they are not, and how of each."""
+
+
+def _told(row: Row, room: int | None = None) -> str:
+    """A figure with its unit: `766 criminal cases`, `1 criminal offence`; within so much room."""
+    unit = _unit(row)
+    if row["value"] == 1:  # an English plural; the other languages put the number after the unit
+        unit = re.sub(r"s\b", "", unit, count=1)
+    if room is not None:  # a long unit is cut, the number is not; the table has it whole
+        unit = shorten(unit, room - len(row["shown"]) - 1, placeholder=" …")
+    return say("{shown} {unit}", shown=row["shown"], unit=unit)
 
 
 def _named(row: Row) -> str:
     """A figure with its unit, source and id."""
-    return f"{_told(row)}, {row['source']}" + ("" if row["own"] else f" ({row['id']})")
+    return f"{_told(row)}, {_source(row)}" + ("" if row["own"] else f" ({row['id']})")
 
 
 def _label(row: Row) -> str:
     """What stands at a figure: its number, and what it is where no axis says it."""
     if row["own"]:
-        return f"{row['shown']} {row['unit'].removeprefix('offences, ')}"
+        return say("{shown} {unit}", shown=row["shown"], unit=row["label"])
     if row["year"]:
         return str(row["shown"]).removeprefix("≈ ")  # there is no room, and the mark is hollow
-    topic_and_source = f"{row['topic']}, {row['source']}"
-    # A long unit is cut; the table has it whole.
-    return shorten(_told(row), 74 - len(topic_and_source), placeholder=" …") + topic_and_source
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    topic_and_source = f"{_topic(row)}, {_source(row)}"
+    return _told(row, 74 - len(topic_and_source)) + topic_and_source

@@ -5,6 +5,8 @@
 import dataframely as dy
 import polars as pl
 
+from kzresearch.language import later
+
 PERIOD = r"^20\d{2}-(0[1-9]|1[0-2])$"
 MONEY = "thousand tenge"
 LARGEST_COUNT = 2**53  # beyond it a floating-point number cannot tell one count from the next
@@ -38,9 +40,9 @@ INDICATORS = [
 ]
 FLAGS = {
     "clear": "article, period and what is counted are plain",
-    "unclear_period": "the period is not stated, inferred, or a typical year",
+    "unclear_period": later("the period is not stated, inferred, or a typical year"),
     "unclear_meaning": "what is counted is not plain",
-    "partial": "counts a part of the cases only: one event, one case, one body's own",
+    "partial": later("counts a part of the cases only: one event, one case, one body's own"),
     "approximate": "a bound, or rounded",
     "conflict": "another source or edition has another figure for the same",
     "unclear_article": "the article is not named, or by its title only; nothing else is unclear",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,8 +11,9 @@ import polars as pl
 
 from kzresearch import captions, datasets, panels, sources, tables
 from kzresearch.errors import IncompleteSumWarning
-from kzresearch.figures import NOT_REPORTED, Cell, Figure, number, origin
+from kzresearch.figures import NOT_REPORTED, Cell, Figure, origin
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
+from kzresearch.language import later, month, say
 from kzresearch.regions import COUNTRY, region_name
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kzresearch.charts.theme import Panels
 
-MISSING = "no report"
+MISSING = later("no report")
 CHANGES = ["form_change", "law_change", "bounds_change"]
 
 
@@ -29,8 +29,8 @@ CHANGES = ["form_change", "law_change", "bounds_change"]
 class Series:
     """The reports of one region on one article, in time; made by `over_periods`.
 
-    `cumulative` is `panel` of the registered, `monthly` is `monthly_registrations`, empty where no
-    more than one period of workbooks is at hand; `terminated` has what whole years' reports have
+    `cumulative` is `panel` of the registered, `monthly` is `panels.months_alone`, empty where no more
+    than one period of workbooks is at hand; `terminated` has what whole years' reports have
     of the year's registrations terminated on rehabilitating grounds.
     """
 
@@ -48,7 +48,11 @@ class Series:
     @property
     def title(self) -> str:
         """`Article 146. Torture, registered: Almaty`."""
-        return f"{captions.article_name(self.article)}, registered: {region_name(self.region)}"
+        return say(
+            "{article}, registered: {region}",
+            article=captions.article_name(self.article),
+            region=region_name(self.region),
+        )
 
     @property
     def sources(self) -> list[str]:
@@ -60,41 +64,74 @@ class Series:
     @property
     def source_line(self) -> str:
         """Where the figures come from, for below a chart or a table."""
-        of = "; ".join(sources.source(one)["attribution"] for one in reversed(self.sources))
-        return f"Source: {of}; without military, transport and central bodies"
+        of = "; ".join(say(sources.source(one)["attribution"]) for one in reversed(self.sources))
+        return say("Source: {source}; without military, transport and central bodies", source=of)
 
     def summary(self) -> Markdown:
         """Of how many periods reports are at hand, and which are missing."""
         books = self.cumulative.filter(source=FORM_1M)
         periods = books["period"].to_list()
         if not self.several:
-            there = f" ({captions.months(periods[0])})" if periods else ""
-            return captions.markdown(
-                f"*{_plural(len(periods), 'period')} of workbooks on {region_name(self.region)} at "
-                f"hand{there}: nothing to show over time. Add the reports of other periods with "
-                "`kzresearch ingest`, and run this again.*"
+            none = (
+                later(
+                    "*{n} {n:period|periods} of workbooks on {region} at hand ({months}): nothing to "
+                    "show over time. Add the reports of other periods with `kzresearch ingest`, and "
+                    "run this again.*"
+                )
+                if periods
+                else later(
+                    "*{n} {n:period|periods} of workbooks on {region} at hand: nothing to show over "
+                    "time. Add the reports of other periods with `kzresearch ingest`, and run this "
+                    "again.*"
+                )
             )
-        first, last = captions.months(periods[0]), captions.months(periods[-1])
+            return captions.markdown(
+                say(
+                    none,
+                    n=len(periods),
+                    region=region_name(self.region),
+                    months=captions.months(periods[0]) if periods else "",
+                )
+            )
         null = self.monthly.filter(pl.col("value").is_null())
-        missing = pl.col("note").str.contains(panels.NO_REPORT)
+        missing = pl.col("source").is_null()
         gone, silent = (null.filter(one)["period"].to_list() for one in (missing, ~missing))
-        said = (
-            f"**{captions.article_name(self.article)}**, {region_name(self.region)}: workbooks of "
-            f"{_plural(len(periods), 'period')}, from {first} to {last}"
+        there = (
+            later(
+                "**{article}**, {region}: workbooks of {n} {n:period|periods}, from {first} to {last}; "
+                "no report of {gone}"
+            )
+            if gone
+            else later(
+                "**{article}**, {region}: workbooks of {n} {n:period|periods}, from {first} to {last}, "
+                "none missing between"
+            )
         )
-        said += f"; no report of {_listed(gone)}" if gone else ", none missing between"
-        said += f"; no figure of the month alone in {_listed(silent)}." if silent else "."
+        said = say(
+            there,
+            article=captions.article_name(self.article),
+            region=region_name(self.region),
+            n=len(periods),
+            first=captions.months(periods[0]),
+            last=captions.months(periods[-1]),
+            gone=_listed(gone),
+        )
+        if silent:
+            said += "; " + say("no figure of the month alone in {months}", months=_listed(silent))
         minded = self._minded(books)
-        return captions.markdown(said + (f"\n\n**Mind:** {minded}." if minded else ""))
+        mind = "\n\n" + say("**Mind:** {note}.", note=minded) if minded else ""
+        return captions.markdown(f"{said}.{mind}")
 
     def _minded(self, books: pl.DataFrame) -> str:
-        notes = books["note"].drop_nulls()
-        sums = notes.filter(notes.str.starts_with("the sum ") & (self.region == COUNTRY))
-        if not len(sums):
-            return "; ".join(notes.unique(maintain_order=True))
-        return (
-            f"in {len(sums)} of {_plural(books.height, 'period')} the sum for the country lacks "
-            "regions, which the table names; such sums are hollow, and not to be compared with others"
+        summed = books.drop_nulls("value")["period"] if self.region == COUNTRY else ()
+        short = sum(panels.lacks_regions(period) for period in summed)
+        if not short:
+            return "; ".join(books["note"].drop_nulls().unique(maintain_order=True))
+        return say(
+            "in {short} of {n} {n:period|periods} the sum for the country lacks regions, which the table "
+            "names; such sums are hollow, and not to be compared with others",
+            short=short,
+            n=books.height,
         )
 
     def chart(self) -> Panels | Markdown | None:
@@ -137,7 +174,9 @@ class Series:
     def monthly_drawn(self) -> pl.DataFrame:
         """The bars: with `clear`."""
         return self.monthly.select(
-            *("period", "value", "unit", "note"), clear=pl.col("note") == panels.NET
+            *("period", "value", "unit"),
+            panels.also_net(self.monthly).alias("note"),
+            clear=pl.col("value").is_not_null() & pl.col("note").is_null(),
         )
 
     def explained(self) -> Markdown | None:
@@ -152,9 +191,13 @@ class Series:
             f"- **{place}**, {captions.months(line['period'])}: {_what_changed(line)}."
             for place, line in enumerate(self._changed(), 1)
         ]
-        intro = "What changed between reports, so that figures on either side are not alike:\n\n"
-        none = "*The form, its title of the article and the region's bounds are the same in all of these reports.*"
-        return intro + "\n".join(lines) if lines else none
+        if not lines:
+            return say(
+                "*The form, its title of the article and the region's bounds are the same in all of these "
+                "reports.*"
+            )
+        intro = say("What changed between reports, so that figures on either side are not alike:")
+        return "\n".join([intro, "", *lines])
 
     def _changed(self) -> Iterator[dict[str, Any]]:
         any_of = pl.any_horizontal(pl.col(CHANGES).is_not_null())
@@ -164,35 +207,58 @@ class Series:
         """Beside the figure of each whole year what its twelve months add up to, and why they differ."""
         whole = self.cumulative.filter(pl.col("months") == 12, pl.col("value").is_not_null())
         lines = [self._year(line) for line in whole.iter_rows(named=True)]
-        intro = "Whole years, and why single months do not add up to them:\n\n"
-        return intro + "\n".join(lines) if lines else ""
+        intro = say("Whole years, and why single months do not add up to them:")
+        return "\n".join([intro, "", *lines]) if lines else ""
 
     def _year(self, december: dict[str, Any]) -> str:
         year, value = december["period"][:4], december["value"]
-        said = f"- **{year}**: {number(value)} registered, net at the end of the year"
         again = self.terminated.filter(period=december["period"])["value"].drop_nulls()
-        if len(again):
-            said += (
-                f" ({number(value + again[0])} gross, with {number(again[0])} terminated on "
-                "rehabilitating grounds)"
+        registered = (
+            later(
+                "- **{year}**: {n} registered, net at the end of the year ({gross} gross, with {terminated} "
+                "terminated on rehabilitating grounds)."
             )
+            if len(again)
+            else later("- **{year}**: {n} registered, net at the end of the year.")
+        )
+        terminated = again[0] if len(again) else 0
+        said = say(registered, year=year, n=value, gross=value + terminated, terminated=terminated)
+        return f"{said} {self._added(year, december)}"
+
+    def _added(self, year: str, december: dict[str, Any]) -> str:
+        """What the twelve months of a year add up to, or why they are not added."""
         months = self.monthly.filter(pl.col("period").str.starts_with(year))
         there = months["value"].count()
+        if not there:
+            return say("Its months are not added: none of them has a figure.")
         if there < 12:
-            only = f"only {there} of them" if there else "none of them"
-            return f"{said}. Its months are not added: {only} {'has' if there < 2 else 'have'} a figure."
-        if {_to_mind(note) for note in months["note"]} != {december["note"] or ""}:
-            return f"{said}. Its months are not added: not all of their reports cover the same (see the table)."
+            return say("Its months are not added: only {n} of them {n:has|have} a figure.", n=there)
+        if set(months["note"]) != {december["note"]}:
+            return say(
+                "Its months are not added: not all of their reports cover the same (see the table)."
+            )
         together = float(months["value"].sum())
-        more = together - value
-        than = (
-            f"{number(abs(more))} {'more' if more > 0 else 'fewer'} than" if more else "as many as"
+        more = together - december["value"]
+        sums = {
+            1: later(
+                "The twelve months' own figures add up to {n}, {more} more than the year's, and are no "
+                "figure of the year: each is net at the end of its own month."
+            ),
+            -1: later(
+                "The twelve months' own figures add up to {n}, {more} fewer than the year's, and are no "
+                "figure of the year: each is net at the end of its own month."
+            ),
+            0: later(
+                "The twelve months' own figures add up to {n}, as many as the year's, and are no figure "
+                "of the year: each is net at the end of its own month."
+            ),
+        }
+        added = say(sums[(more > 0) - (more < 0)], n=together, more=abs(more))
+        why = say(
+            "What was terminated, corrected or moved to another article later changes the year's count "
+            "alone."
         )
-        return (
-            f"{said}. The twelve months' own figures add up to {number(together)}, {than} the year's, "
-            "and are no figure of the year: each is net at the end of its own month. What was "
-            "terminated, corrected or moved to another article later changes the year's count alone."
-        )
+        return f"{added} {why}"
 
     def table(self) -> tables.Table | None:
         """Every period: the cumulative figure, that of the month, what changed, what to mind."""
@@ -203,24 +269,24 @@ class Series:
         shown = []
         for period in sorted({*since, *alone}):
             figures = since.get(period), alone.get(period)
-            notes = [_to_mind(one.note) for one in figures if one]
+            notes = [one.note or "" for one in figures if one]
             shown.append(
                 {
                     "period": captions.months(period),
-                    "value": figures[0].text if figures[0] else MISSING,
-                    "month": figures[1].text if figures[1] else NOT_REPORTED,
+                    "value": figures[0].text if figures[0] else say(MISSING),
+                    "month": figures[1].text if figures[1] else say(NOT_REPORTED),
                     "origin": origin(cell for one in figures if one for cell in one.cells),
                     "changed": changed.get(period, ""),
                     "note": next(filter(None, notes), ""),
                 }
             )
         headings = {
-            "period": "Period",
-            "value": "Registered since January, net",
-            "month": "In its last month, net",
-            "origin": "Taken from",
-            "changed": "Changed since the report before",
-            "note": "To mind",
+            "period": say("Period"),
+            "value": say("Registered since January, net"),
+            "month": say("In its last month, net"),
+            "origin": say("Taken from"),
+            "changed": say("Changed since the report before"),
+            "note": say("To mind"),
         }
         widths = dict(zip(headings, (17, 12, 11, 14, 22, 24), strict=True))
         return tables.Table(
@@ -237,11 +303,12 @@ class Series:
         """Every figure by the name it is recorded by: `registered_to_2023_06`, `registered_in_month_2023_06`."""
         if not self.several:
             return {}
+        alone = self.monthly.with_columns(panels.also_net(self.monthly).alias("note"))
         return {
             f"{kind}_{period.replace('-', '_')}": replace(one, note=self._noted(when, period, one))
             for kind, frame, when in (
                 ("registered_to", self.cumulative, captions.months),
-                ("registered_in_month", self.monthly, _month),
+                ("registered_in_month", alone, _month),
             )
             for period, one in _by_period(frame).items()
         }
@@ -268,7 +335,7 @@ def over_periods(article: str | int = "146", region: str = COUNTRY) -> Series:
     with warnings.catch_warnings():  # the summary says it, and the notes
         warnings.simplefilter("ignore", IncompleteSumWarning)
         cumulative = panels.panel(article, region=region)
-        monthly = panels.monthly_registrations(article, region)
+        monthly = panels.months_alone(article, region)
         whole = cumulative.filter(pl.col("months") == 12)["period"].to_list()
         terminated = panels.panel(
             article, "terminated_rehabilitating", panels.MONTHS_OWN, whole, region
@@ -291,13 +358,8 @@ def _figure(line: dict[str, Any]) -> Figure:
         cells=tuple(Cell(one["workbook"], one["cell"]) for one in line.get("cells") or here),
         sources=(line["source"],) if line["source"] else (),
         note=line["note"],
-        shown=MISSING if panels.NO_REPORT in (line["note"] or "") else None,
+        shown=None if line["source"] else say(MISSING),
     )
-
-
-def _to_mind(note: str | None) -> str:
-    """A note without what is said of every month, that it is net."""
-    return (note or "").removeprefix(panels.NET).removeprefix("; ")
 
 
 def _what_changed(line: dict[str, Any]) -> str:
@@ -306,8 +368,8 @@ def _what_changed(line: dict[str, Any]) -> str:
 
 def _month(period: str) -> str:
     """`June 2023`."""
-    year, month = period.split("-")
-    return f"{calendar.month_name[int(month)]} {year}"
+    year, number = period.split("-")
+    return say("{month} {year}", month=month(int(number)), year=year)
 
 
 def _listed(periods: list[str]) -> str:
@@ -319,9 +381,9 @@ def _listed(periods: list[str]) -> str:
             runs[-1].append(period)
         else:
             runs.append([period])
-    said = [_month(run[0]) + (f" to {_month(run[-1])}" if len(run) > 1 else "") for run in runs]
-    return ", ".join(said)
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return ", ".join(
+        say("{first} to {last}", first=_month(first), last=_month(last))
+        if first != last
+        else _month(first)
+        for first, *_, last in ([run[0], *run] for run in runs)
+    )

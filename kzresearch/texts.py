@@ -20,13 +20,20 @@ from kzresearch import language, sources
 from kzresearch.form_1m import codebook
 from kzresearch.notebooks import Notebook, notebooks
 from kzresearch.resources import data_dir, read_texts
+from kzresearch.schemas import INDICATORS
 
 PACKAGE = Path(__file__).parent
 COLUMNS = {
     "transcribed/regions.csv": ["note"],
     "transcribed/form_1m_reported.csv": ["note"],
+    "published.csv": [
+        *("article", "unit", "counted", "source", "publisher", "date_published", "geography"),
+        "ambiguity",
+    ],
 }
 """Tables of the data whose columns hold texts that are said to readers."""
+PARTED = {"article": ", ", "ambiguity": "; "}
+"""Columns that hold several texts, and what stands between these."""
 _NOTES = ("form_1m/codebook/columns.csv", "form_1m/codebook/rows.csv")
 _NAMED = ("total", "class", "severity", "procedure")
 """Kinds of rows of the form that are called by names of the project's own."""
@@ -94,7 +101,11 @@ def _said() -> Iterator[tuple[str, str]]:
         yield "sources.toml", sources.source(one)["attribution"]
     for name, columns in COLUMNS.items():
         table = read_texts(data_dir() / name)
-        yield from ((name, text) for column in columns for text in table[column].drop_nulls())
+        for column in columns:
+            for value in table[column].drop_nulls():
+                parts = value.split(PARTED[column]) if column in PARTED else [value]
+                yield from ((name, text) for text in parts)
+    yield from (("schemas.py", name.replace("_", " ")) for name in INDICATORS)
 
 
 def of_notebook(notebook: Notebook) -> Iterator[str]:

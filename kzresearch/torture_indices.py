@@ -16,30 +16,31 @@ import polars as pl
 
 from kzresearch.errors import SourceError
 from kzresearch.freedom_house import COUNTRIES
+from kzresearch.language import later
 
 VDEM = "vdem_v14_torture_selected.csv"
 HRMI = "hrmi_cpr_v5-1_KAZ_KGZ.csv"
 VDEM_SOURCE, HRMI_SOURCE = "vdem_v14", "hrmi_cpr_v5_1"
 VDEM_VERSION, HRMI_VERSION = "V-Dem v14 (March 2024)", "HRMI v5-1 (2022)"
 
-INTERVAL = "interval scale, higher is freer"
-UNIT = "0 to 1, higher is freer"
-TEN = "0 to 10, higher is freer"
+INTERVAL = later("interval scale, higher is freer")
+UNIT = later("0 to 1, higher is freer")
+TEN = later("0 to 10, higher is freer")
 # An interval score has no bounds; one beyond these is a slip of the file, not a rating.
 RANGES = {INTERVAL: (-5.0, 5.0), UNIT: (0.0, 1.0), TEN: (0.0, 10.0)}
 
 # V-Dem's column → what V-Dem calls it, and its scale.
 VDEM_INDICES = {
-    "v2cltort": ("Freedom from torture", INTERVAL),
-    "v2clkill": ("Freedom from political killings", INTERVAL),
-    "v2x_clphy": ("Physical violence index", UNIT),
-    "v2xcl_rol": ("Equality before the law and individual liberty index", UNIT),
-    "v2x_rule": ("Rule of law index", UNIT),
-    "v2x_jucon": ("Judicial constraints on the executive index", UNIT),
-    "v2x_libdem": ("Liberal democracy index", UNIT),
-    "v2clacjstm": ("Access to justice for men", INTERVAL),
-    "v2clacjstw": ("Access to justice for women", INTERVAL),
-    "v2x_civlib": ("Civil liberties index", UNIT),
+    "v2cltort": (later("Freedom from torture"), INTERVAL),
+    "v2clkill": (later("Freedom from political killings"), INTERVAL),
+    "v2x_clphy": (later("Physical violence index"), UNIT),
+    "v2xcl_rol": (later("Equality before the law and individual liberty index"), UNIT),
+    "v2x_rule": (later("Rule of law index"), UNIT),
+    "v2x_jucon": (later("Judicial constraints on the executive index"), UNIT),
+    "v2x_libdem": (later("Liberal democracy index"), UNIT),
+    "v2clacjstm": (later("Access to justice for men"), INTERVAL),
+    "v2clacjstw": (later("Access to justice for women"), INTERVAL),
+    "v2x_civlib": (later("Civil liberties index"), UNIT),
 }
 VDEM_HEADER = ["country_name", "country_text_id", "country_id", "year", *VDEM_INDICES]
 VDEM_YEARS = dict.fromkeys(COUNTRIES.values(), range(1990, 2024)) | {"RUS": range(1970, 2024)}

@@ -11,10 +11,13 @@ import kzresearch as kz
 from kzresearch import charts, publications
 from kzresearch.charts.times import MORE_SHAPES
 from kzresearch.errors import KzresearchError, UnknownValueError
+from kzresearch.language import speaking
 from kzresearch.publications import BREAKS, READINGS, change, disagreements, period_in_words
 from kzresearch.rates import MeasureError
 from kzresearch.schemas import FLAGS, INDICATORS
 from kzresearch.store import store
+from kzresearch.tables import Table
+from tests.language import NO_WORDS, RUN
 from tests.stored import taken, torture
 
 
@@ -444,6 +447,44 @@ def test_figures_are_recorded_by_period_and_id_with_their_own_unit(registered):
     assert len(found["gross_caseload_2022"].cells) == 40
     assert found["gross_caseload_2022"].formula
     assert len(found) == registered.here.height
+
+
+@pytest.mark.parametrize("language", ["ru", "kk"])
+@pytest.mark.parametrize("indicator", INDICATORS)
+def test_every_indicator_is_told_in_the_readers_language(indicator, language):
+    english = publications.trend(indicator)
+    with speaking(language):
+        found = publications.trend(indicator)
+        shown = [found.table(), found.disagreement_table()]
+        shown = [one.frame for one in shown if isinstance(one, Table)]
+        drawn = found.drawn()
+        texts = [
+            *(
+                text
+                for frame in shown
+                for row in frame.drop("address", strict=False).rows()
+                for text in row
+            ),
+            *(one.data for one in (found.summary(), found.comparability(), found.changes())),
+            *(text for name in ("label", "told", "panel", "source") for text in drawn[name]),
+            *(one.note for one in found.figures().values() if one.note),
+        ]
+        names = list(found.figures())
+    publishers = (
+        "The Astana Times",
+        "Human Rights",
+        "Amnesty",
+        "Trend (",
+        "thewall.fyi",
+        "Eurasianet (",
+    )
+    left = [run for text in texts for run in RUN.findall(NO_WORDS.sub("|", text))]
+    assert [run for run in left if not run.startswith((*publishers, "ACCA (acca"))] == []
+    assert names == list(english.figures())
+    kept = ["id", "year", "value", "clear", "series", "on_torture"]
+    assert drawn.select(kept).equals(english.drawn().select(kept))
+    for line in drawn.iter_rows(named=True):
+        assert line["shown"].removeprefix("≈ ") in line["label"]
 
 
 def test_bounds_are_shown_as_bounds(registered):

@@ -22,12 +22,12 @@ from kzresearch.charts.theme import (
     rows,
 )
 from kzresearch.figures import number
+from kzresearch.language import initials, say
 
 TALL, LOW, MARGIN = 170, 120, 60  # pixels: the upper chart, the lower, the axis of figures
 YEAR = 35  # pixels: what a year needs below an axis
 FEW, MANY = 20, 40  # periods that can each have a number; months that can each have a letter
 ABSENT = "×"
-_INITIALS = "JFMAMJJASOND"
 _MONTH = "floor((datum.value - floor(datum.value)) * 12)"
 _YEAR = "format(floor(datum.value), 'd')"
 
@@ -45,19 +45,21 @@ def periods(
     Where there is nothing to draw, a sentence says so instead.
     """
     if not cumulative["value"].count():
-        return Markdown(f"*{title}: nothing to draw, no figure is at hand.*")
+        return Markdown(say("*{title}: nothing to draw, no figure is at hand.*", title=title))
     above, below = (_placed(frame) for frame in (cumulative, monthly))
     every = pl.concat([above.select("start", "end"), below.select("start", "end")])
     span = (min(every["start"].to_list()), max(every["end"].to_list()))
     unit = cumulative["unit"].drop_nulls()[0]
-    reading = (
-        f"Square: a whole year. Hollow: something is to be minded. {ABSENT}: no figure. Dashed, with a "
-        "number: something changed, named below."
+    subtitle = say(
+        "{source}. Square: a whole year. Hollow: something is to be minded. {absent}: no figure. "
+        "Dashed, with a number: something changed, named below.",
+        source=source,
+        absent=ABSENT,
     )
     alone = monthly.select("period", in_month="value")
     parts = [_above(above, span, unit), *([_below(below, span, unit)] if below.height else [])]
     return Panels(vconcat=parts, spacing=14).properties(
-        title=heading(title, f"{source}. {reading}"),
+        title=heading(title, subtitle),
         description=_told(above, below, title, unit),
         usermeta=rows(
             cumulative.join(alone, on="period", how="left", maintain_order="left"),
@@ -94,7 +96,7 @@ def _above(points: pl.DataFrame, span: tuple[float, float], unit: str) -> Layers
     base = alt.Chart(there).encode(x=_months("at", span), y=_figures(there), tooltip=_tooltip())
     shape = alt.condition("datum.whole", alt.value("square"), alt.value("circle"))
     changed = alt.Chart(named.filter(pl.col("change").is_not_null())).encode(
-        x=_months("start", span), tooltip=alt.Tooltip("change:N", title="see below")
+        x=_months("start", span), tooltip=alt.Tooltip("change:N", title=say("see below"))
     )
     layers = [
         changed.mark_rule(color=QUIET, strokeWidth=1.2, strokeDash=[3, 3]),
@@ -108,7 +110,9 @@ def _above(points: pl.DataFrame, span: tuple[float, float], unit: str) -> Layers
         base.mark_text(dy=-12, fontSize=11).encode(text=alt.Text("shown:N")),
         *_absent(named, span),
     ]
-    said = f"{unit} registered from January to the end of the month (cumulative, net)"
+    said = say(
+        "{unit} registered from January to the end of the month (cumulative, net)", unit=say(unit)
+    )
     return Layers(layer=layers).properties(width=WIDTH - MARGIN, height=TALL, title=_small(said))
 
 
@@ -130,7 +134,7 @@ def _below(bars: pl.DataFrame, span: tuple[float, float], unit: str) -> Layers:
     if bars.height <= MANY:
         text = base.mark_text(dy=-7, fontSize=10)
         layers.append(text.encode(x=_months("at", span), text=alt.Text("shown:N")))
-    said = f"{unit} registered in the month alone, by its own report (net)"
+    said = say("{unit} registered in the month alone, by its own report (net)", unit=say(unit))
     return Layers(layer=layers).properties(width=WIDTH - MARGIN, height=LOW, title=_small(said))
 
 
@@ -153,7 +157,7 @@ def _months(name: str, span: tuple[float, float]) -> alt.X:
         "labelOverlap": False,
     }
     if count <= MANY:
-        initial = f"substring('{_INITIALS}', {_MONTH}, {_MONTH} + 1)"
+        initial = f"substring('{initials()}', {_MONTH}, {_MONTH} + 1)"
         room = (math.ceil(first) - first) / (last - first) * (WIDTH - MARGIN) > YEAR
         dated = f"{_MONTH} == 0 || datum.index == 0" if room else f"{_MONTH} == 0"
         axis = alt.Axis(
@@ -187,9 +191,9 @@ def _figures(frame: pl.DataFrame) -> alt.Y:
 
 def _tooltip() -> list[alt.Tooltip]:
     return [
-        alt.Tooltip("period:N"),
-        alt.Tooltip("value:Q", title="figure"),
-        alt.Tooltip("note:N", title="to mind"),
+        alt.Tooltip("period:N", title=say("period")),
+        alt.Tooltip("value:Q", title=say("figure")),
+        alt.Tooltip("note:N", title=say("to mind")),
     ]
 
 
@@ -199,17 +203,29 @@ def _small(text: str) -> alt.Title:
 
 def _told(above: pl.DataFrame, below: pl.DataFrame, title: str, unit: str) -> str:
     """Every figure in words."""
-    said = [
-        f"{captions.months(line['period'])}: {line['shown'] or 'no figure'}"
-        + ("" if line["clear"] or line["value"] is None else " (something is to be minded)")
-        + (f" (change {line['change']})" if line["change"] else "")
+    none = say("no figure")
+    since = [
+        " ".join(
+            [
+                f"{captions.months(line['period'])}: {line['shown'] or none}",
+                *(
+                    []
+                    if line["clear"] or line["value"] is None
+                    else [say("(something is to be minded)")]
+                ),
+                *([say("(change {n})", n=line["change"])] if line["change"] else []),
+            ]
+        )
         for line in above.iter_rows(named=True)
     ]
     alone = [
-        f"{line['period']}: {'no figure' if line['shown'] is None else line['shown']}"
+        f"{line['period']}: {none if line['shown'] is None else line['shown']}"
         for line in below.iter_rows(named=True)
     ]
-    return (
-        f"Points and bars over time. {title}, {unit}. Since January: {'; '.join(said)}. "
-        f"In the month alone: {'; '.join(alone)}."
+    return say(
+        "Points and bars over time. {title}, {unit}. Since January: {since}. In the month alone: {alone}.",
+        title=title,
+        unit=say(unit),
+        since="; ".join(since),
+        alone="; ".join(alone),
     )

@@ -11,6 +11,7 @@ import altair as alt
 import polars as pl
 from IPython.display import Markdown
 
+from kzresearch import captions
 from kzresearch.charts.theme import (
     ACCENT,
     MARK,
@@ -24,6 +25,7 @@ from kzresearch.charts.theme import (
     rows,
 )
 from kzresearch.figures import number
+from kzresearch.language import collation, later, say
 
 END, GAP = 300, 13  # pixels: height of a chart of lines, least distance of the names at its end
 FEW = 15  # years that can each have a point
@@ -39,19 +41,30 @@ SIDES: dict[str, dict[str, Any]] = {
     "under": {"dy": 12},
 }
 """Where a point's number stands."""
+_FIGURE = {
+    "shown": later("figure"),
+    "unit": later("unit"),
+    "period": later("period"),
+    "source": later("source"),
+    "id": later("id"),
+}
+_SCORES = {"value": later("value"), "lower": later("lower"), "upper": later("upper")}
 Span = tuple[int, int]
 
 
 def freedom(frame: pl.DataFrame, marked: list[int], title: str, source: str) -> Layers | Markdown:
     """Freedom in the World's total by edition, the editions in `marked` with their number."""
-    points = frame.select("country", year="edition", value=pl.col("total").cast(pl.Float64))
+    country = captions.country_name(frame["country"][0])
+    points = frame.select(
+        country=pl.lit(country), year="edition", value=pl.col("total").cast(pl.Float64)
+    )
     return lines(
         points,
-        frame["country"][0],
+        country,
         title,
-        "points of 100, higher is freer",
+        say("points of 100, higher is freer"),
         source,
-        time="edition (year of publication)",
+        time=say("edition (year of publication)"),
         domain=(0, 100),
         years=marked,
         height=200,
@@ -66,7 +79,7 @@ def lines(
     unit: str,
     source: str,
     *,
-    time: str = "year",
+    time: str | None = None,
     domain: tuple[float, float] | None = None,
     years: Sequence[int] = (),
     decimals: int = 0,
@@ -80,7 +93,8 @@ def lines(
     """
     known = frame.filter(pl.col("value").is_not_null()).sort("country", "year")
     if known.is_empty():
-        return Markdown(f"*{title}: nothing to draw, no score is at hand.*")
+        return Markdown(say("*{title}: nothing to draw, no score is at hand.*", title=title))
+    time = say("year") if time is None else time
     bounds = [n for n in ("lower", "upper") if n in known.columns and known[n].count()]
     seen = [score for name in ("value", *bounds) for score in known[name].drop_nulls()]
     low, high = domain or (math.floor(min(seen)), math.ceil(max(seen)))
@@ -100,7 +114,9 @@ def lines(
         y=y,
         detail=alt.Detail("country:N"),
         tooltip=[
-            alt.Tooltip(n) for n in ("country:N", "year:Q", "value:Q", *(f"{n}:Q" for n in bounds))
+            alt.Tooltip("country:N", title=say("country")),
+            alt.Tooltip("year:Q", title=say("year")),
+            *(alt.Tooltip(f"{n}:Q", title=say(_SCORES[n])) for n in ("value", *bounds)),
         ],
     )
     layers = []
@@ -158,20 +174,31 @@ def _ends(known: pl.DataFrame, gap: float, low: float) -> pl.DataFrame:
 def _scored(known: pl.DataFrame, marked: str, title: str, unit: str, years: Sequence[int]) -> str:
     """What a chart of lines shows, in words."""
     own = known.filter(pl.col("country") == marked)
-    said = [
-        f"{row['country']} {number(row['value'])} in {row['year']}"
+    scores = [
+        say(
+            "{country} {value} in {year}",
+            country=row["country"],
+            value=row["value"],
+            year=str(row["year"]),
+        )
         for row in known.group_by("country", maintain_order=True).last().iter_rows(named=True)
     ]
-    text = f"Line chart. {title}, {unit}. "
+    said = [say("Line chart. {title}, {unit}.", title=title, unit=unit)]
     if own.height:
         first, last = own.row(0, named=True), own.row(-1, named=True)
-        text += (
-            f"{marked} from {number(first['value'])} in {first['year']} to {number(last['value'])} "
-            f"in {last['year']}. "
-        )
+        said += [
+            say(
+                "{country} from {first} in {since} to {last} in {until}.",
+                country=marked,
+                first=first["value"],
+                since=str(first["year"]),
+                last=last["value"],
+                until=str(last["year"]),
+            )
+        ]
         named = own.filter(pl.col("year").is_in(list(years)))
-        text += "".join(f"{y}: {number(v)}. " for y, v in named.select("year", "value").rows())
-    return f"{text}Last scores: {'; '.join(said)}."
+        said += [f"{y}: {number(v)}." for y, v in named.select("year", "value").rows()]
+    return " ".join([*said, say("Last scores: {scores}.", scores="; ".join(scores))])
 
 
 @drawn
@@ -188,7 +215,7 @@ def timeline(
     so instead.
     """
     if frame.is_empty():
-        return Markdown(f"*{title}: nothing to draw, no period is known.*")
+        return Markdown(say("*{title}: nothing to draw, no period is known.*", title=title))
     colour = pl.when("own").then(pl.lit(ACCENT)).otherwise(pl.lit(MARK))
     known = frame.with_columns(
         start=_in_years("period_start"),
@@ -205,20 +232,26 @@ def timeline(
         {"letter": [*marked], "at": [*marked.values()]}, {"letter": pl.String, "at": pl.Date}
     ).with_columns(at=_in_years("at"))
     names = points["source"].unique().sort().to_list()
-    panels = points.sort(pl.col("topic") != "", "panel")["panel"].unique(maintain_order=True)
+    order = collation()
+    panels = points.select("on_torture", "panel").unique().rows()
+    panels.sort(key=lambda panel: (not panel[0], order(panel[1])))
     parts = [
-        _panel(points.filter(pl.col("panel") == name), name, span, names, days) for name in panels
+        _panel(points.filter(pl.col("panel") == name), name, span, names, days)
+        for _, name in panels
     ]
     if bars.height:
         parts.append(_lanes(bars, span, days))
-    letters = ",\u00a0".join(marked)
-    lettered = f" {letters}: dated acts, named below" if letters else ""
+    reading = (
+        later("{source}. Hollow: something is unclear. {letters}: dated acts, named below")
+        if marked
+        else later("{source}. Hollow: something is unclear.")
+    )
     return (
         Panels(vconcat=parts, spacing=16)
         .resolve_scale(shape="shared")
         .properties(
-            title=heading(title, f"{source}. Hollow: something is unclear.{lettered}"),
-            description=f"Timeline. {title}. {_told(known)}.",
+            title=heading(title, say(reading, source=source, letters=",\u00a0".join(marked))),
+            description=say("Timeline. {title}. {figures}.", title=title, figures=_told(known)),
             usermeta=rows(known, "id", "period", "value", "unit", "source", "shown", "clear"),
             autosize=alt.AutoSizeParams(type="pad"),
         )
@@ -265,7 +298,7 @@ def _panel(
         for side, place in SIDES.items()
     ]
     layers = [
-        *(_marked(days, span) if (points["topic"] == "").all() else []),
+        *(_marked(days, span) if points["on_torture"].all() else []),
         line.mark_line(color=QUIET, strokeWidth=1),
         *(_words(one, **place, **HALO) for one, place in placed),
         marks,  # upon the halos, which would hide a point near by
@@ -292,7 +325,7 @@ def _lanes(bars: pl.DataFrame, span: Span, days: pl.DataFrame) -> Layers:
         for test, align, at in (("!datum.late", "left", "start"), ("datum.late", "right", "end"))
         for halo in (HALO, {})
     ]
-    note = "other periods than a calendar year, from first to last day (no common scale)"
+    note = say("other periods than a calendar year, from first to last day (no common scale)")
     return Layers(layer=[*_marked(days, span), lanes, *texts]).properties(
         width=WIDTH - MARGIN, height=alt.Step(LANE), title=_small(note)
     )
@@ -315,7 +348,7 @@ def _years(name: str, span: Span) -> alt.X:
 def _marked(days: pl.DataFrame, span: Span) -> list[alt.Chart]:
     """The days of `breaks`, each a dashed rule with its letter."""
     base = alt.Chart(days).encode(
-        x=_years("at", span), tooltip=alt.Tooltip("letter:N", title="see below")
+        x=_years("at", span), tooltip=alt.Tooltip("letter:N", title=say("see below"))
     )
     return [
         base.mark_rule(color=QUIET, strokeWidth=1.2, strokeDash=[3, 3]),
@@ -332,8 +365,7 @@ def _small(text: str) -> alt.Title:
 
 
 def _tooltip() -> list[alt.Tooltip]:
-    titles = {"shown": "figure", **{n: n for n in ("unit", "period", "source", "id")}}
-    return [alt.Tooltip(f"{name}:N", title=title) for name, title in titles.items()]
+    return [alt.Tooltip(f"{name}:N", title=say(title)) for name, title in _FIGURE.items()]
 
 
 def _in_years(name: str) -> pl.Expr:
@@ -345,7 +377,12 @@ def _in_years(name: str) -> pl.Expr:
 def _told(known: pl.DataFrame) -> str:
     """Every figure in words, by period."""
     said = [
-        f"{row['period']}: {row['told']}, {row['source']}" + ("" if row["clear"] else " (unclear)")
+        say(
+            "{period}: {told}, {source}"
+            if row["clear"]
+            else "{period}: {told}, {source} (unclear)",
+            **{name: row[name] for name in ("period", "told", "source")},
+        )
         for row in known.sort("start", "end", "id").iter_rows(named=True)
     ]
     return "; ".join(said)

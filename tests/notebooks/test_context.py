@@ -7,6 +7,7 @@ import pytest
 from kzresearch.charts import MIME as CHART
 from kzresearch.errors import UnknownValueError
 from tests.conftest import run_notebook as run
+from tests.language import left_in_english, said_in, same_figures
 
 NAMES = [
     "freedom_in_the_world_total",
@@ -50,6 +51,43 @@ def test_each_index_has_a_chart_of_its_own_scale(context_run):
         assert unit in spec["description"]
         titles = {layer["encoding"]["y"].get("title") for layer in spec["layer"]}
         assert len(titles) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (
+            "ru",
+            [
+                "# Страна среди сопоставимых стран: свобода и свобода от пыток",
+                "**Казахстан, 2021: −0,644** (интервальная шкала",
+                "место 7 из 12 имеющихся стран",
+                "|Азербайджан|",
+            ],
+        ),
+        (
+            "kk",
+            [
+                "# Ел қатарлас елдер арасында: бостандық және азаптаудан азаттық",
+                "**Қазақстан, 2021: −0,644** (интервалдық шкала",
+                "қолда бар 12 елдің ішінде 7-орын",
+                "|Әзірбайжан|",
+            ],
+        ),
+    ],
+)
+def test_page_is_in_the_readers_language_and_its_figures_are_the_same(
+    context_run, language, said, tmp_path
+):
+    left = run("context", {"language": language}, tmp_path)
+    assert same_figures(left.record, context_run.record)
+    executed = json.loads(left.notebook.read_text(encoding="utf-8"))
+    texts = "\n".join(said_in(executed))
+    assert [text for text in said if text not in texts] == []
+    names = ("Freedom in the World", "Freedom House", "Human Rights Measurement", "Coppedge et al")
+    given = "country Kazakhstan, year"  # the run's parameters, where it is cited
+    left_over = [one for one in left_in_english(executed) if not one.startswith((*names, given))]
+    assert left_over == []
 
 
 def test_licences_stand_on_the_page(context_run):

@@ -7,10 +7,12 @@ import pytest
 
 from kzresearch.charts import MIME as CHART
 from kzresearch.errors import KzresearchError
+from kzresearch.language import speaking
 from kzresearch.publications import trend
 from kzresearch.series import over_periods
 from kzresearch.store import Store
 from tests.conftest import run_notebook as run
+from tests.language import RUN, left_in_english, said_in, same_figures
 from tests.stored import sha, taken, torture
 
 REGISTERED = [2, 5, 4, 4, 6, 7, 7, 9, 8, 8, 10, 9]  # net, since January: it falls with closed cases
@@ -70,6 +72,46 @@ def test_timeline_is_told_in_words(ran):
     assert "2022: 920 criminal cases, Kazinform (unclear)" in spec["description"]
     assert "January–February 2021: 88 criminal offences, ACCA (unclear);" in spec["description"]
     assert "2018: > 500 criminal cases, KIBHR (unclear)" in spec["description"]
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (
+            "ru",
+            [
+                "# Опубликованные данные о делах о пытках, 2012–2025",
+                "**41 опубликованный показатель** *зарегистрировано* (Казахстан) из 16 источников",
+                "уголовные правонарушения: 157\xa0473",
+                "это снижение на 45,6\xa0%",
+                "единица «уголовные дела», а не «факты»",
+                "16 марта 2022",
+            ],
+        ),
+        (
+            "kk",
+            [
+                "# Азаптау істері туралы жарияланған деректер, 2012–2025",
+                "қылмыстық құқық бұзушылықтар: 157\xa0473",
+                "бұл 45,6\xa0% төмендеу",
+                "2022\u202fж. 16 наурыз",
+            ],
+        ),
+    ],
+)
+def test_page_is_in_the_readers_language_and_its_figures_are_the_same(
+    ran, language, said, tmp_path
+):
+    left = run("trends", {"language": language}, tmp_path)
+    assert left.record["status"] == "completed"
+    assert same_figures(left.record, ran[0].record)
+    executed = json.loads(left.notebook.read_text(encoding="utf-8"))
+    texts = "\n".join(said_in(executed))
+    assert [text for text in said if text not in texts] == []
+    names = ("ACCA (acca.media", "The Astana Times", "Trend (trend.az")  # publishers
+    given = "indicator registered, region KZ"  # the run's parameters, where it is cited
+    left_over = [one for one in left_in_english(executed) if not one.startswith((*names, given))]
+    assert left_over == []
 
 
 def test_new_region_runs_with_a_part_of_a_year(tmp_path):
@@ -207,6 +249,31 @@ def test_changes_of_bounds_are_numbered_and_their_figures_hollow():
         "- **2**, January–March 2023: the first report of a period wholly after the change of "
         "2022-06-08."
     ) in east.explained().data
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("ru", "первый — январь–декабрь 2022 года, последний — январь–март 2024 года; отчёта нет"),
+        ("kk", "біріншісі — 2022 жылғы қаңтар–желтоқсан, соңғысы — 2024 жылғы қаңтар–наурыз"),
+    ],
+)
+def test_reports_are_told_in_the_readers_language_and_marked_as_in_english(language, said):
+    east = over_periods(region="KZ-63")
+    with speaking(language):
+        translated = over_periods(region="KZ-63")
+        assert said in translated.summary().data
+        told = "\n".join([translated.explained().data, *map(str, translated.table().frame.rows())])
+        changed = translated.cumulative["bounds_change"].drop_nulls()
+    assert RUN.findall(told) == []
+    assert not changed.str.contains("2022-06-08").any()
+    for mine, same in (
+        (translated.cumulative_drawn(), east.cumulative_drawn()),
+        (translated.monthly_drawn(), east.monthly_drawn()),
+    ):
+        kept = [name for name in same.columns if name != "note"]
+        assert mine.select(kept).equals(same.select(kept))
 
 
 @pytest.mark.usefixtures("stored")
