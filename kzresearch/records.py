@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from kzresearch import __version__, sources
 from kzresearch.errors import KzresearchError
 from kzresearch.figures import Figure, origin
+from kzresearch.language import LANGUAGES, say
 from kzresearch.resources import checkout_dir, data_dir
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def record(**figures: Figure) -> None:
         # A list, because the notebook's format sorts the keys of an object.
         MIME: {"results": [{"name": name, **one} for name, one in results.items()]},
         "text/html": _table(figures, results),
-        "text/plain": "\n".join(f"{n}: {r['text']} {r['unit']}" for n, r in results.items()),
+        "text/plain": "\n".join(f"{n}: {r['text']} {say(r['unit'])}" for n, r in results.items()),
     }
     display(bundle, raw=True)
 
@@ -94,14 +95,15 @@ def _result(one: Figure) -> Json:
 def _table(figures: dict[str, Figure], results: dict[str, Json]) -> str:
     lines = [
         f'<tr id="{html.escape(name)}"><td><code>{html.escape(name).replace("_", "_<wbr>")}</code></td>'
-        f'<td class="number">{html.escape(one["text"])}</td><td>{html.escape(one["unit"])}</td>'
+        f'<td class="number">{html.escape(one["text"])}</td><td>{html.escape(say(one["unit"]))}</td>'
         f"<td>{html.escape(origin(figures[name].cells) or ', '.join(one['sources']))}</td></tr>"
         for name, one in results.items()
     ]
-    head = "<tr><th>Name</th><th>Figure</th><th>Unit</th><th>Taken from</th></tr>"
+    heads = (say("Name"), say("Figure"), say("Unit"), say("Taken from"))
+    head = "".join(f'<th scope="col">{html.escape(one)}</th>' for one in heads)
     return (
-        '<table class="results"><caption>Recorded figures</caption>'
-        f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody></table>"
+        f'<table class="results"><caption>{html.escape(say("Recorded figures"))}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
     )
 
 
@@ -394,6 +396,13 @@ def data_version(record: Json) -> str:
     found = (_PERIOD.fullmatch(name) for name in record["data"])
     periods = sorted(one[1] for one in found if one)
     return "+".join([*periods[-1:], _digest(record["data"])[:12]])
+
+
+def language_of(*of: Json) -> str:
+    """The language that runs speak, all of them that have one; English where they differ."""
+    spoken = {str(one["parameters"]["language"]) for one in of if "language" in one["parameters"]}
+    (found,) = spoken if len(spoken) == 1 else ("en",)
+    return found if found in LANGUAGES else "en"
 
 
 def collection_id(records: Iterable[Json]) -> str:

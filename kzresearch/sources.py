@@ -20,6 +20,7 @@ import dataframely as dy
 import polars as pl
 
 from kzresearch.errors import OutputError, SourceError, unknown_value
+from kzresearch.language import later, say
 from kzresearch.resources import data_dir
 from kzresearch.schemas import Sources
 
@@ -118,7 +119,10 @@ def references(source_ids: list[str], figures: Iterable[Figure] = ()) -> Markdow
     lines = []
     for source_id in source_ids:
         block = source_of(source_id, workbooks)
-        lines.append(f"- {block['citation']} Terms: {block['licence']}. (`{source_id}`)")
+        text = later("{citation} Terms: {licence}. (`{source}`)")
+        licence = say(block["licence"])
+        said = say(text, citation=block["citation"], licence=licence, source=source_id)
+        lines.append(f"- {said}")
     return Markdown("\n".join(lines))
 
 
@@ -130,9 +134,14 @@ def how_to_cite(notebook: str, **parameters: object) -> Markdown:
 
     given = ", ".join(f"{name} {value}" for name, value in parameters.items())
     return Markdown(
-        f"This is the notebook `{notebook}` ({given}) of *kzresearch*, version {__version__}. *Cite this* on "
-        "the page of a run, or `kzresearch cite`, gives the citation with the run id; the sources above "
-        "are to be cited for their figures."
+        say(
+            "This is the notebook `{notebook}` ({given}) of *kzresearch*, version {version}. *Cite "
+            "this* on the page of a run, or `kzresearch cite`, gives the citation with the run id; "
+            "the sources above are to be cited for their figures.",
+            notebook=notebook,
+            given=given,
+            version=__version__,
+        )
     )
 
 

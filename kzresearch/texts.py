@@ -98,7 +98,9 @@ def _said() -> Iterator[tuple[str, str]]:
     named = codebook.row_names().filter(pl.col("kind").is_in(_NAMED))
     yield from (("rows of the form", name) for name in named["name"])
     for one in sources.load_sources()["id"]:
-        yield "sources.toml", sources.source(one)["attribution"]
+        block = sources.source(one)
+        licences = (of.get("licence") for of in (block, block.get("own", {})))
+        yield from (("sources.toml", text) for text in (block["attribution"], *licences) if text)
     for name, columns in COLUMNS.items():
         table = read_texts(data_dir() / name)
         for column in columns:
@@ -133,6 +135,7 @@ def _in_template(source: str) -> Iterator[str]:
     from jinja2.ext import extract_from_ast
 
     tree = Environment(autoescape=True).parse(source)
-    for _, _, text in extract_from_ast(tree, gettext_functions=sorted(_SAID)):
+    for _, _, given in extract_from_ast(tree, gettext_functions=sorted(_SAID)):
+        text, *_ = given if isinstance(given, tuple) else (given,)  # values follow
         if isinstance(text, str):
             yield text

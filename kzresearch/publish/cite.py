@@ -13,7 +13,8 @@ from itertools import accumulate
 from typing import Any
 from urllib.parse import quote
 
-from kzresearch.records import RecordError, collection_id, data_version, plain
+from kzresearch.language import say, speaking
+from kzresearch.records import RecordError, collection_id, data_version, language_of, plain
 
 Json = dict[str, Any]
 
@@ -66,7 +67,7 @@ def collection(records: Sequence[Json]) -> dict[str, str]:
     data = sorted({data_version(record) for record in records})
     item = newest | {
         "id": f"collection-{collection_id(records)}",
-        "title": "How torture cases are handled in Kazakhstan",
+        "title": _title_of(records),
         "part": f"({len(runs)} run{'s' if len(runs) > 1 else ''} of {names}; collection "
         f"{collection_id(records)})",
         "author": authors(records),
@@ -75,14 +76,25 @@ def collection(records: Sequence[Json]) -> dict[str, str]:
     return _formats(item, records)
 
 
+def _title_of(records: Sequence[Json]) -> str:
+    with speaking(language_of(*records)):
+        return say("How torture cases are handled in Kazakhstan")
+
+
 def _formats(item: Json, records: Sequence[Json]) -> dict[str, str]:
+    """The same wherever it is made: what is said beside titles is in the language of the runs."""
+    with speaking(language_of(*records)):
+        return _said(item, records)
+
+
+def _said(item: Json, records: Sequence[Json]) -> dict[str, str]:
     every = [one for record in records for one in record["sources"]]
     used = {(one["id"], one["citation"]): one for one in every}
     with_files = {one["source"] for record in records for one in record["workbooks"]}
     items = [item, *(_source(one, with_files) for one in used.values())]
     cited = [_text(item)]
     if sources := list(filter(None, map(source, used.values()))):
-        cited += ["Sources:", *sources]
+        cited += [say("Sources:"), *sources]
     _give_keys(items)
     return {
         "text": "\n\n".join(cited) + "\n",
@@ -185,8 +197,8 @@ def _source(source: Json, with_files: set[str]) -> Json:
         "version": plain(source["version"] or ""),
         "DOI": doi and doi[1],
         "URL": _address(source["address"]),
-        "note": licence and f"Terms: {licence}",
-        "annote": citation and f"To be cited as: {citation}",
+        "note": licence and say("Terms: {licence}", licence=say(licence)),
+        "annote": citation and say("To be cited as: {citation}", citation=citation),
     }
     return {name: value for name, value in item.items() if value}
 
@@ -207,7 +219,7 @@ def source(one: Json) -> str:
     """The citation of one of a record's sources, with its terms, in a line; empty where none is known."""
     parts = [one[name] for name in ("producer", "title", "version", "address")]
     said = one["citation"] or ". ".join(filter(None, parts))
-    terms = one["licence"] and f"Terms: {one['licence']}."
+    terms = one["licence"] and say("Terms: {licence}.", licence=say(one["licence"]))
     return plain(" ".join(filter(None, [said, terms])))
 
 

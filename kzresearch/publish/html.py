@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 import re
+from datetime import UTC, datetime
 from functools import cache
 from itertools import chain, count, groupby
 from typing import Any
 
 import nh3
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbconvert.filters import Highlight2HTML
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -27,7 +27,8 @@ from traitlets.config import Config
 
 from kzresearch import records
 from kzresearch.charts import spec_of
-from kzresearch.publish import TEMPLATES, cite
+from kzresearch.language import current, day, later, say, speaking
+from kzresearch.publish import TEMPLATES, cite, marked
 from kzresearch.publish.vega import VERSION, library
 
 Json = dict[str, Any]
@@ -47,14 +48,20 @@ _OWN = (
 def page(notebook: Json, record: Json) -> str:
     """The page of a run: its notebook with charts drawn, how to cite it, and its record.
 
-    A content-security policy lets nothing run but the page's own scripts, by their checksums, and
+    In the language of the run. A content-security policy lets nothing run but the page's own scripts, by their checksums, and
     nothing be fetched. Texts that a run has put out are not markup.
     """
+    with speaking(records.language_of(record)):
+        return _page(notebook, record)
+
+
+def _page(notebook: Json, record: Json) -> str:
     scripts = [_text("page.js")]
     if records.figures_of(notebook):
         scripts.insert(0, library())
     resources = {
         "record": record,
+        "language": current(),
         "title": record["title"],
         "style": _style(),
         "scripts": [Markup(script) for script in scripts],  # noqa: S704
@@ -116,16 +123,17 @@ _ATTRIBUTES = {
     "img": {"src", "alt", "width", "height"},
 }
 _ALTAIR = re.compile(r'<div id="altair-viz-[0-9a-f]+"')
-_NOT_DRAWN = (
-    "<p>A chart stands here as a script, which a page does not run. Show it as data, and it is drawn: "
-    "<code>alt.renderers.enable(&quot;kzresearch&quot;)</code> in a cell before it.</p>"
+_NOT_DRAWN = later(
+    "A chart stands here as a script, which a page does not run. Show it as data, and it is drawn: "
+    "{code} in a cell before it."
 )
+_DRAWN_BY = Markup("<code>alt.renderers.enable(&quot;kzresearch&quot;)</code>")
 
 
 def harmless(text: str) -> str:
     """HTML that a notebook has put out, without what could act: scripts, styles, forms, frames."""
     if _ALTAIR.search(text):
-        return _NOT_DRAWN
+        return f"<p>{marked(_NOT_DRAWN, code=_DRAWN_BY)}</p>"
 
     def kept(tag: str, name: str, value: str) -> str | None:
         data = value.strip().lower().startswith("data:")
@@ -197,6 +205,8 @@ def _exporter() -> _Exporter:
     exporter.register_preprocessor(_Prepared, enabled=True)
     exporter.register_filter("prose", _prose)
     exporter.register_filter("link", _link)
+    exporter.register_filter("when", when)
+    exporter.environment.globals |= {"say": marked, "parts": _parts}
     return exporter
 
 
@@ -204,7 +214,7 @@ def _exporter() -> _Exporter:
 def _parts() -> Any:
     """The template's macros for figures and tables."""
     environment = _exporter().environment.overlay(autoescape=True)
-    environment.filters["cells"] = cells_in_words
+    environment.filters |= {"cells": cells_in_words, "when": when}
     return environment.get_template("parts.html.j2").module
 
 
@@ -214,12 +224,25 @@ def _prose(text: str) -> str:
     return str(MarkdownWithMath(renderer=renderer).render(text))
 
 
+def when(moment: str) -> Markup:
+    """A moment of a record in words, with the moment itself: `26 November 2026, 08:33 UTC`."""
+    return Markup('<time datetime="{}">{}</time>').format(moment, time_in_words(moment))
+
+
+def time_in_words(moment: str) -> str:
+    """`26 November 2026, 08:33 UTC`, of a moment as records have it; as it stands where it is none."""
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    return say("{day}, {time} UTC", day=day(at), time=f"{at.astimezone(UTC):%H:%M}")
+
+
 def _link(address: str | None, words: str) -> Markup:
     """A link to an address of the web; another text is none."""
-    words = html.escape(words)
     if not re.match(r"https?://", address or ""):
-        return Markup(words)  # noqa: S704
-    return Markup(f'<a href="{html.escape(address or "")}" rel="noopener noreferrer">{words}</a>')  # noqa: S704
+        return escape(words)
+    return Markup('<a href="{}" rel="noopener noreferrer">{}</a>').format(address, words)
 
 
 @cache
@@ -239,7 +262,7 @@ def _figure(spec: Json, number: int) -> str:
     drawn = vl_convert.vegalite_to_vega(spec, vl_version=VERSION)
     svg = vl_convert.vega_to_svg(drawn, allowed_base_urls=[])
     picture = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
-    words = spec.get("description") or _title(spec) or "a chart without a description"
+    words = spec.get("description") or _title(spec) or say("a chart without a description")
     closer = '"scales"' in json.dumps(spec)  # a selection bound to them
     return str(_parts().figure(picture, words, _embedded(drawn), number, closer))
 
@@ -252,7 +275,7 @@ def _title(spec: Json) -> str:
 
 def _with_contents(body: str, taken: set[str]) -> str:
     """The page with a list of its headings, each with an address that no figure has."""
-    listed = []
+    listed, address = [], marked(later("Address of this part"))
 
     def heading(found: re.Match[str]) -> str:
         level, words = int(found[1]), found[4]
@@ -262,7 +285,7 @@ def _with_contents(body: str, taken: set[str]) -> str:
         if level in {2, 3}:
             text = re.sub(r"<[^>]*>", "", words)
             listed.append(f'<li class="level-{level}"><a href="#{name}">{text}</a></li>')
-        link = f'<a class="anchor-link" href="#{name}" aria-label="Address of this part">#</a>'
+        link = f'<a class="anchor-link" href="#{name}" aria-label="{address}">#</a>'
         return f'<h{level} id="{name}">{words}{link}</h{level}>'
 
     body = _HEADING.sub(heading, body)

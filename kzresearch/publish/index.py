@@ -6,25 +6,33 @@ import base64
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
+from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from kzresearch import captions
+from kzresearch.language import collation, current, day, later, say, speaking
 from kzresearch.notebooks import ORDER
-from kzresearch.publish import TEMPLATES, cite
-from kzresearch.records import collection_id, data_version
+from kzresearch.publish import TEMPLATES, cite, marked
+from kzresearch.records import collection_id, data_version, language_of
 from kzresearch.regions import COUNTRY, region_codes, short_name
 
 Json = dict[str, Any]
 
+TITLE = later("How torture cases are handled in Kazakhstan")
 DOWNLOADS = {
-    "results.csv": "all recorded figures (CSV)",
-    "results.parquet": "the same with the cells of each (parquet, for kz.results)",
+    "results.csv": later("all recorded figures (CSV)"),
+    "results.parquet": later("the same with the cells of each (parquet, for kz.results)"),
 }
 SIDE_BY_SIDE = 6
 """Runs of a notebook whose figures are all shown, beside each other; of more the files tell."""
-FILES = {"html": "page", "pdf": "PDF", "ipynb": "notebook", "json": "record"}
+FILES = {
+    "html": later("page"),
+    "pdf": later("PDF"),
+    "ipynb": later("notebook"),
+    "json": later("record"),
+}
 LONGEST_MESSAGE = 300
 """Characters of an error that the table shows; the record has all of it."""
 
@@ -46,6 +54,11 @@ class Column(NamedTuple):
     cells: list[Cell]
     unit: str = ""
     kind: str = ""  # "number" or, where the filter looks for words, "words"
+    recorded: bool = False  # a recorded figure, of which the name is the same in every language
+
+    @property
+    def words(self) -> str:
+        return self.name if self.recorded else say(self.name)
 
     @property
     def varies(self) -> bool:
@@ -60,18 +73,26 @@ def index_page(
 ) -> str:
     """The index page of a folder: for every notebook a table of its runs, to filter and to sort.
 
-    `records` are the runs' records, `files` the names in the folder (a file that is not there is
+    In the language of the runs, or in English where theirs differ. `records` are the runs' records, `files` the names in the folder (a file that is not there is
     not linked), `superseded` records of runs that others of the same notebook and parameters have
     replaced. `downloads` is where the tables of all recorded figures among `files` lie, seen from
     the page: in the same folder, or `../`. All is there without scripts; the page's one script is allowed by its checksum, and
     nothing is asked of any other host.
     """
+    with speaking(language_of(*records)):
+        return _index_page(records, files, superseded, downloads)
+
+
+def _index_page(
+    records: Sequence[Json], files: Collection[str], superseded: Sequence[Json], downloads: str
+) -> str:
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["markdown"] = _markdown
+    environment.filters |= {"markdown": _markdown, "day": _day}
+    environment.globals["say"] = marked
     script = (TEMPLATES / "index" / "runs.js").read_text(encoding="utf-8")
     names = {record["notebook"] for record in (*records, *superseded)}
     files = frozenset(files)
@@ -84,11 +105,15 @@ def index_page(
         for name in sorted(names, key=_rank)
     ]
     return environment.get_template("index/runs.html.j2").render(
+        language=current(),
+        title=say(TITLE),
         sections=sections,
         count=len(records),
         about=_about(records),
         citations=_citations(records),
-        downloads=[(downloads + name, words) for name, words in DOWNLOADS.items() if name in files],
+        downloads=[
+            (downloads + name, say(words)) for name, words in DOWNLOADS.items() if name in files
+        ],
         style=(TEMPLATES / "page" / "style.css").read_text(encoding="utf-8"),
         script=script,
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -104,23 +129,39 @@ def _about(records: Sequence[Json]) -> list[tuple[str, str]]:
         return "; ".join(sorted(set(words)))
 
     failed = sum(one["status"] == "failed" for one in records)
-    days = sorted(one["ended"][:10] for one in records)
+    runs = later("{n}, {failed} of them failed") if failed else "{n}"
+    first, *_, last = sorted(one["ended"] for one in [*records, *records])
+    days = _day(first)
+    if days != _day(last):
+        days = say("{first} to {last}", first=days, last=_day(last))
+    completed = (one for one in records if one["status"] == "completed")
     return [
-        ("Runs", f"{len(records):,}" + (f", {failed:,} of them failed" if failed else "")),
-        ("Collection", collection_id(one for one in records if one["status"] == "completed")),
-        ("Notebooks", several(one["notebook"] for one in records)),
-        ("Run on", days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"),
-        ("Software", several(_software(one["software"]) for one in records)),
-        ("Data version", several(data_version(one) for one in records)),
-        ("Sources", several(source["id"] for one in records for source in one["sources"])),
+        (say("Runs"), say(runs, n=len(records), failed=failed)),
+        (say("Collection"), collection_id(completed)),
+        (say("Notebooks"), several(one["notebook"] for one in records)),
+        (say("Run on"), days),
+        (say("Software"), several(_software(one["software"]) for one in records)),
+        (say("Data version"), several(data_version(one) for one in records)),
+        (say("Sources"), several(source["id"] for one in records for source in one["sources"])),
     ]
 
 
+def _day(moment: str) -> str:
+    """The day of a moment as records have it, in words; as it stands where it is none."""
+    try:
+        return day(date.fromisoformat(moment[:10]))
+    except ValueError:
+        return moment
+
+
 def _software(software: Json) -> str:
-    git = software["git"]
-    commit = f"commit {git['commit'][:12]}" if git else "no commit known"
-    unclean = " with uncommitted changes" if git and not git["clean"] else ""
-    return f"kzresearch {software['version']}, {commit}{unclean}"
+    git, version = software["git"], software["version"]
+    if not git:
+        return say("kzresearch {version}, no commit known", version=version)
+    text = later("kzresearch {version}, commit {commit}")
+    if not git["clean"]:
+        text = later("kzresearch {version}, commit {commit} with uncommitted changes")
+    return say(text, version=version, commit=git["commit"][:12])
 
 
 def _citations(records: Sequence[Json]) -> Json | None:
@@ -142,16 +183,21 @@ def _section(runs: list[Json], older: list[Json], files: frozenset[str]) -> Json
         Column(name, [_parameter(name, run) for run in runs], "", "words") for name in names
     ]
     authors = Column(
-        "authors", [Cell("; ".join(run["authors"]) or cite.NOBODY_NAMED) for run in runs]
+        later("authors"), [Cell("; ".join(run["authors"]) or cite.NOBODY_NAMED) for run in runs]
     )
-    version = Column("version", [Cell(run["software"]["version"]) for run in runs])
-    ended = Column("ended", [Cell(run["ended"][:10]) for run in runs])
-    run_id = Column("run id", [Cell(run["run_id"]) for run in runs], "", "words")
+    version = Column(later("version"), [Cell(run["software"]["version"]) for run in runs])
+    ended = Column(later("ended"), [Cell(_day(run["ended"]), run["ended"][:10]) for run in runs])
+    run_id = Column(later("run id"), [Cell(run["run_id"]) for run in runs], "", "words")
     columns = [
         *(column for column in (*parameters, version, authors) if column.varies),
-        Column("status", [Cell(_status(run)) for run in runs], "", "words"),
+        Column(later("status"), [Cell(_status(run)) for run in runs], "", "words"),
         *_key_figures(runs),
-        Column("figures", [Cell(str(len(run["results"]))) for run in runs], "recorded", "number"),
+        Column(
+            later("figures"),
+            [Cell(str(len(run["results"]))) for run in runs],
+            later("recorded"),
+            "number",
+        ),
         ended,
         run_id,
     ]
@@ -202,35 +248,39 @@ def _section(runs: list[Json], older: list[Json], files: frozenset[str]) -> Json
 
 def _parameter(name: str, run: Json) -> Cell:
     value = run["parameters"].get(name)
-    return Cell("", "") if value is None else _shown(name, value)
+    return Cell("", "") if value is None else _shown(name, value, current())
 
 
 @lru_cache(maxsize=None, typed=True)
-def _shown(name: str, value: str | float) -> Cell:
+def _shown(name: str, value: str | float, language: str) -> Cell:
     """A parameter's value in a reader's words: `January–December 2022`, `KZ-75 Almaty`."""
     text = str(value)
-    if name == "region" and text in _region_names():
-        return Cell(f"{text} {_region_names()[text]}", text)
+    regions = _region_names(language)
+    if name == "region" and text in regions:
+        return Cell(f"{text} {regions[text]}", text)
     if name == "period" and re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
         return Cell(captions.months(text), text)
     return Cell(text)
 
 
 @lru_cache
-def _region_names() -> dict[str, str]:
-    return {region: short_name(region) for region in (COUNTRY, *region_codes(former=True))}
+def _region_names(language: str) -> dict[str, str]:
+    with speaking(language):
+        return {region: short_name(region) for region in (COUNTRY, *region_codes(former=True))}
 
 
 def _status(run: Json) -> str:
     """`completed`, or `failed: KeyError in cell 7: 'registered'`."""
     error = run["error"]
     if not error:
-        return str(run["status"])
+        return say(run["status"])
     message = " ".join(error["message"].split())
     if len(message) > LONGEST_MESSAGE:
         message = message[:LONGEST_MESSAGE] + "…"
-    where = "" if error["cell"] is None else f" in cell {error['cell']}"
-    return f"{run['status']}: {error['type']}{where}: {message}"
+    text = later("failed: {error}: {message}")
+    if error["cell"] is not None:
+        text = later("failed: {error} in cell {cell}: {message}")
+    return say(text, error=error["type"], cell=str(error["cell"]), message=message)
 
 
 def _key_figures(runs: list[Json]) -> list[Column]:
@@ -253,7 +303,7 @@ def _all_figures(runs: list[Json], columns: list[Column]) -> Json | None:
         for place in range(len(runs))
     ]
     found = [_figures(name, results) for name in names]
-    return {"heads": heads if len(runs) > 1 else ["Figure"], "lines": found}
+    return {"heads": heads if len(runs) > 1 else [say("Figure")], "lines": found}
 
 
 def _figures(name: str, results: list[Json]) -> Column:
@@ -265,22 +315,22 @@ def _figures(name: str, results: list[Json]) -> Column:
             return Cell("", "")
         text, value = given["text"], given["value"]
         return Cell(
-            text if unit else f"{text} {given['unit']}", "" if value is None else str(value)
+            text if unit else f"{text} {say(given['unit'])}", "" if value is None else str(value)
         )
 
-    return Column(name, [cell(one.get(name)) for one in results], unit, "number")
+    return Column(name, [cell(one.get(name)) for one in results], unit, "number", recorded=True)
 
 
 def _links(run: Json, files: frozenset[str]) -> list[tuple[str, str]]:
     """Address and name of each file that a run has left."""
     names = {f"{run['notebook']}-{run['run_id']}.{end}": what for end, what in FILES.items()}
     # Quoted, a name cannot be read as an address of another scheme.
-    return [(quote(name, safe=""), what) for name, what in names.items() if name in files]
+    return [(quote(name, safe=""), say(what)) for name, what in names.items() if name in files]
 
 
-def _natural(value: object) -> str:
-    """A text by which 9 comes before 10, and KZ-9 before KZ-10."""
-    return re.sub(r"\d+", lambda digits: digits[0].zfill(20), str(value).casefold())
+def _natural(value: object) -> Any:
+    """A key by which 9 comes before 10, KZ-9 before KZ-10, and words are in their alphabet's order."""
+    return collation()(re.sub(r"\d+", lambda digits: digits[0].zfill(20), str(value)))
 
 
 def _markdown(text: str) -> str:

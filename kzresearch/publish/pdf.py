@@ -12,12 +12,13 @@ import json
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from kzresearch.charts import spec_of
+from kzresearch.language import current, day, later, say, speaking
 from kzresearch.publish import TEMPLATES, cite
 from kzresearch.publish.blocks import (
     ADDRESS,
@@ -30,8 +31,9 @@ from kzresearch.publish.blocks import (
     plain,
     table,
 )
-from kzresearch.publish.html import harmless
+from kzresearch.publish.html import harmless, time_in_words
 from kzresearch.publish.vega import VERSION
+from kzresearch.records import language_of
 
 Json = dict[str, Any]
 KEPT = 40
@@ -51,14 +53,15 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 def document(notebook: Json, record: Json) -> bytes:
     """The PDF of a run: its question, parameters and citation, its text, figures and tables.
 
-    Charts are vector pictures with their alternative text, figures and tables are numbered, and all
+    In the language of the run. Charts are vector pictures with their alternative text, figures and tables are numbered, and all
     of it is tagged for screen readers. The same notebook and record give the same bytes.
 
     Raises ValueError or TypstError where a chart cannot be drawn, or a page not be set.
     """
     with tempfile.TemporaryDirectory(prefix="kzresearch-") as name:
         folder = Path(name)
-        paper = _Paper(folder, record).of(notebook)
+        with speaking(language_of(record)):
+            paper = _Paper(folder, record).of(notebook)
         (folder / "run.json").write_text(json.dumps(paper), encoding="utf-8")
         return _set(folder, _template(), record["ended"])
 
@@ -95,24 +98,29 @@ class _Paper:
         self._folder, self._record = folder, record
         self._pictures = 0
         self._drawn: dict[str, bytes] = {}
-        self._notebook = (
-            f"the executed notebook, {record['notebook']}-{record['run_id']}.ipynb, has"
-        )
+        self._notebook = f"{record['notebook']}-{record['run_id']}.ipynb"
 
     def of(self, notebook: Json) -> Json:
         """All that is said: the first page, and the blocks that follow."""
         record = self._record
         name = record["title"] or record["notebook"]
         return {
+            "language": current(),
+            "words": _words(),
             "id": record["run_id"],
-            "notebook": plain(record["notebook"]),
+            "footer": _nodes(
+                later("{notebook}, run {run}"),
+                notebook=plain(record["notebook"]),
+                run=_code(record["run_id"]),
+            ),
             "name": fit(name),
             "title": of_markdown(f"# {name}")[0]["of"] or [plain(name)],
             "authors": [fit(one) for one in record["authors"]],
             "question": [*_in_steps(of_markdown(record["question"]))],
             "failed": _failure(record),
             "parameters": [
-                (plain(name), [plain(str(value))]) for name, value in record["parameters"].items()
+                (plain(say(name)), [plain(str(value))])
+                for name, value in record["parameters"].items()
             ],
             "facts": _facts(record),
             "warnings": _warnings(record),
@@ -166,7 +174,7 @@ class _Paper:
         svg = vl_convert.vegalite_to_svg(drawn, vl_version=VERSION, allowed_base_urls=[])
         # Not the same bytes each time, unlike what Typst makes of it where the same is not there twice.
         content = self._drawn.setdefault(svg, vl_convert.svg_to_pdf(svg))
-        alt = spec.get("description") or title or "A chart without a description"
+        alt = spec.get("description") or title or say("A chart without a description")
         return self._figure(content, "pdf", str(alt), title, notes)
 
     def _picture(self, content: str, kind: str) -> Json:
@@ -175,10 +183,15 @@ class _Paper:
 
         try:
             raw = content.encode() if kind.endswith("xml") else base64.b64decode(content)
-            made = self._figure(raw, _PICTURES[kind], "A picture without a description")
+            made = self._figure(raw, _PICTURES[kind], say("A picture without a description"))
             _set(self._folder, f'#image("{made["file"]}")'.encode(), self._record["ended"])
         except (binascii.Error, typst.TypstError):
-            return _remark(f"A picture cannot be shown here; {self._notebook} it.")
+            return _remark(
+                say(
+                    "A picture cannot be shown here; the executed notebook, {file}, has it.",
+                    file=self._notebook,
+                )
+            )
         return made
 
     def _figure(
@@ -197,8 +210,16 @@ class _Paper:
         rows = block["rows"]
         if len(rows) <= (LONG_FOLDED if block["folded"] else LONG):
             return block
-        left = f"{len(rows) - KEPT:,} more lines are left out here; {self._notebook} all of them."
-        return block | {"rows": rows[:KEPT], "notes": [left, *block["notes"]]}
+        return block | {"rows": rows[:KEPT], "notes": [self._left(len(rows)), *block["notes"]]}
+
+    def _left(self, lines: int) -> str:
+        """What is said where the first lines of so many are shown."""
+        return say(
+            "{n} more {n:line is|lines are} left out here; the executed notebook, {file}, has all of "
+            "them.",
+            n=lines - KEPT,
+            file=self._notebook,
+        )
 
     def _lines(self, text: str) -> Iterator[Json]:
         """What was printed, line by line; the first lines of what is too long."""
@@ -208,10 +229,14 @@ class _Paper:
             return
         yield {"kind": "lines", "of": plain(kept)}
         if len(lines) > KEPT:
-            left = f"{len(lines) - KEPT:,} more lines are left out here"
-            yield _remark(f"{left}; {self._notebook} all of them.")
+            yield _remark(self._left(len(lines)))
         elif len(kept) == LONG_TEXT:
-            yield _remark(f"The rest is left out here; {self._notebook} all of it.")
+            yield _remark(
+                say(
+                    "The rest is left out here; the executed notebook, {file}, has all of it.",
+                    file=self._notebook,
+                )
+            )
 
 
 def _after_opening(text: str) -> str:
@@ -255,83 +280,115 @@ def _failure(record: Json) -> str | None:
     error = record["error"]
     if not error:
         return None
-    where = "outside its cells" if error["cell"] is None else f"in cell {error['cell']}"
+    text = later("This run failed in cell {cell}, and is not to be cited. {error}")
+    if error["cell"] is None:
+        text = later("This run failed outside its cells, and is not to be cited. {error}")
     said = _said(error["type"], error["message"])
-    return plain(f"This run failed {where}, and is not to be cited. {said}")
+    return plain(say(text, cell=str(error["cell"]), error=said))
 
 
 def _facts(record: Json) -> list[tuple[str, list[Node]]]:
     """What the first page tells of the run, by name."""
-    software, ended = record["software"], record["ended"]
-    commit = [", commit ", *_code(software["git"]["commit"])] if software["git"] else []
+    software = record["software"]
+    made_by: dict[str, Any] = {"name": software["name"], "version": software["version"]}
+    text = later("{name} {version}")
+    if software["git"]:
+        text = later("{name} {version}, commit {commit}")
+        made_by["commit"] = _code(software["git"]["commit"])
     return [
-        ("Notebook", _code(record["notebook"])),
-        ("Run id", _code(record["run_id"])),
-        ("Status", [record["status"]]),
-        ("Date", [f"{ended[:10]}, {ended[11:16]} UTC"]),
-        ("Software", [f"{software['name']} {software['version']}", *commit]),
+        (say("Notebook"), _code(record["notebook"])),
+        (say("Run id"), _code(record["run_id"])),
+        (say("Status"), [say(record["status"])]),
+        (say("Date"), [time_in_words(record["ended"])]),
+        (say("Software"), _nodes(text, **made_by)),
     ]
+
+
+def _nodes(text: str, /, **values: Any) -> list[Node]:
+    """A text that is said, as parts of a line; values that are such parts stay so."""
+    parts = {name: of for name, of in values.items() if isinstance(of, list)}
+    marks = {name: chr(0xE000 + place) for place, name in enumerate(parts)}
+    found = {mark: parts[name] for name, mark in marks.items()}
+    pieces = re.split("([\ue000-\uf8ff])", say(text, **values | marks))
+    return [node for one in pieces if one for node in found.get(one, [one])]
+
+
+def _words() -> Json:
+    """What the template says of itself, with names in braces for the numbers that it counts."""
+    return {
+        "figure": say("Figure {n}", n="{n}"),
+        "table": say("Table {n}", n="{n}"),
+        "page": say("{n} of {all}", n="{n}", all="{all}"),
+        "cite": say("To cite this run"),
+    }
 
 
 def _warnings(record: Json) -> list[str]:
     """What speaks against taking the commit for the code that ran."""
     git = record["software"]["git"]
     if git is None:
-        return ["This was not run from a git checkout, so no commit names the code that ran."]
+        return [say("This was not run from a git checkout, so no commit names the code that ran.")]
     if not git["clean"]:
         return [
-            "The checkout had uncommitted changes, so the commit alone is not the code that ran."
+            say(
+                "The checkout had uncommitted changes, so the commit alone is not the code that ran."
+            )
         ]
     return []
 
 
 def _appendix(record: Json) -> Iterator[Json]:
     """The record of the run, as far as its reader needs it to go back to the sources."""
-    yield {"kind": "heading", "level": 1, "of": ["Record of this run"]}
+    yield {"kind": "heading", "level": 1, "of": [say("Record of this run")]}
     if sources := record["sources"]:
         yield _listed(
-            "Sources of the recorded figures",
-            ["Source", "To be cited as", "Licence"],
+            say("Sources of the recorded figures"),
+            [say("Source"), say("To be cited as"), say("Licence")],
             [[_code(one["id"]), _source(one), _licence(one)] for one in sources],
         )
     if workbooks := record["workbooks"]:
         yield _listed(
-            "Workbooks of the recorded figures",
-            ["Workbook", "Region", "Period", "Checksum (sha256)"],
+            say("Workbooks of the recorded figures"),
+            [say("Workbook"), say("Region"), say("Period"), say("Checksum (sha256)")],
             [_workbook(one) for one in workbooks],
         )
     if data := record["data"]:
         yield _listed(
-            "The data that the run could read",
-            ["Table", "Checksum (sha256)"],
+            say("The data that the run could read"),
+            [say("Table"), say("Checksum (sha256)")],
             [[[plain(name)], _code(sha256)] for name, sha256 in data.items()],
         )
     code, versions = record["code"], record["versions"].items()
-    yield _small("Code, by its checksum (sha256): the notebook’s cells ", *_code(code["notebook"]))
-    yield _small("The package ", *_code(code["package"]))
+    checksum = _code(code["notebook"])
+    text = later("Code, by its checksum (sha256): the notebook’s cells {checksum}")
+    yield _small(*_nodes(text, checksum=checksum))
+    yield _small(*_nodes(later("The package {checksum}"), checksum=_code(code["package"])))
     listed = ", ".join(f"{name} {version}" for name, version in versions)
-    yield _small(plain(f"Run by the {record['engine']} engine, with {listed}."))
+    text = later("Run by the {engine} engine, with {versions}.")
+    yield _small(plain(say(text, engine=record["engine"], versions=listed)))
 
 
 def _workbook(one: Json) -> list[list[Node]]:
-    file = _link(one["file"] or "not known", one["address"])
+    file = _link(one["file"] or say("not known"), one["address"])
     return [file, [one["region"] or ""], [one["period"] or ""], _code(one["sha256"])]
 
 
 def _source(one: Json) -> list[Node]:
-    dates = [
-        f"{word} {one[name]}"
-        for word, name in (("Published", "date_published"), ("Accessed", "date_accessed"))
-        if one[name]
-    ]
-    cited = one["citation"] or one["title"] or "not known"
-    return [plain(". ".join([cited.rstrip("."), *dates]) + ".")]
+    cited = one["citation"] or one["title"] or say("not known")
+    dates = {"date_published": later("Published {day}."), "date_accessed": later("Accessed {day}.")}
+    said = [say(text, day=_date(one[name])) for name, text in dates.items() if one[name]]
+    return [plain(" ".join([cited.rstrip(".") + ".", *said]))]
+
+
+def _date(written: str) -> str:
+    """A day in words; a month, or a year, as it is written."""
+    return day(date.fromisoformat(written)) if len(written) == len("2026-11-26") else written
 
 
 def _licence(one: Json) -> list[Node]:
     address = one["licence_address"]
     return [
-        plain(one["licence"] or "not known"),
+        plain(say(one["licence"] or "not known")),
         *([BREAK, *_link(address, address)] if address else []),
     ]
 

@@ -105,8 +105,8 @@ def test_what_all_runs_share_is_said_once_and_what_differs_has_a_column():
     assert head == ["region", "status", "figures recorded", "ended", "run id", "files"]
     links = "page notebook record"
     assert rows == [
-        ["KZ-19 Almaty Region", "completed", "0", "2026-01-02", f"{1:012x}", links],
-        ["KZ-75 Almaty", "completed", "0", "2026-01-02", f"{0:012x}", links],
+        ["KZ-19 Almaty Region", "completed", "0", "2 January 2026", f"{1:012x}", links],
+        ["KZ-75 Almaty", "completed", "0", "2 January 2026", f"{0:012x}", links],
     ]
 
 
@@ -232,8 +232,8 @@ def test_superseded_runs_are_apart_closed_and_linked():
     assert "open" not in details.attrs
     assert text_of(details.summary).startswith("2 older runs, superseded")
     assert [text_of(one) for one in details.select("li")] == [
-        "article 362, completed 2026-01-02, version 0.1.0, run 000000000005 page notebook record",
-        "completed 2025-01-01, version 0.1.0, run 000000000006 page notebook record",
+        "article 362, completed 2 January 2026, version 0.1.0, run 000000000005 page notebook record",
+        "completed 1 January 2025, version 0.1.0, run 000000000006 page notebook record",
     ]
     assert details.a["href"] == "case_flow-000000000005.html"
     assert not people.select("table")
@@ -347,7 +347,7 @@ def test_all_runs_together_can_be_cited_and_say_what_they_were_made_of():
     )
     assert about["Runs"] == "3, 1 of them failed"
     assert about["Notebooks"] == "case_flow; people"
-    assert about["Run on"] == "2026-01-02 to 2026-03-04"
+    assert about["Run on"] == "2 January 2026 to 4 March 2026"
     assert about["Software"] == (
         "kzresearch 0.1.0, no commit known; "
         "kzresearch 0.2.0, commit cccccccccccc with uncommitted changes"

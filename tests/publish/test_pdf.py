@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import zlib
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -172,13 +173,14 @@ def shown(**data) -> dict:
 def test_the_first_page_says_what_was_run_and_how_to_cite_it(left, record):
     first = Paper(left.content)
     first.text = left.pages[0]
+    ended = datetime.fromisoformat(record["ended"])
     for words in (
         TITLE,
         "Әлия Ұлы, #panic()",
         "Қанша іс болды?",
         record["run_id"],
         "completed",
-        f"{record['ended'][:10]}, {record['ended'][11:16]} UTC",
+        f"{ended.day} {ended:%B %Y, %H:%M} UTC",
         f"kzresearch {record['software']['version']}",
         TEXT,
         cite.run(record),

@@ -4,7 +4,8 @@ const [words, status] = document.querySelectorAll("#filter input, #filter select
 const count = document.querySelector("#count");
 const dialog = document.querySelector("dialog");
 const [said, copy] = dialog.querySelectorAll("p, button");
-const { compare } = new Intl.Collator("en", { numeric: true });
+const language = document.documentElement.lang;
+const { compare } = new Intl.Collator(language, { numeric: true });
 const valueOf = (row, i) => row.cells[i].dataset.v ?? row.cells[i].textContent;
 
 const tables = [...document.querySelectorAll("table[data-all]")].map((table) => {
@@ -14,14 +15,14 @@ const tables = [...document.querySelectorAll("table[data-all]")].map((table) => 
     const parts = searched.flatMap((i) => [
       heads[i].textContent, row.cells[i].textContent, row.cells[i].dataset.v ?? "",
     ]);
-    return { row, text: [table.dataset.all, ...parts].join(" ").toLowerCase() };
+    return { row, text: [table.dataset.all, ...parts].join(" ").toLocaleLowerCase(language) };
   });
   return { section: table.closest("section"), body: table.tBodies[0], heads, runs };
 });
 
 function filter() {
-  const wanted = words.value.toLowerCase().split(/\s+/);
-  let all = 0, shown = 0;
+  const wanted = words.value.toLocaleLowerCase(language).split(/\s+/);
+  let shown = 0;
   for (const { section, runs } of tables) {
     let here = 0;
     for (const { row, text } of runs) {
@@ -31,10 +32,9 @@ function filter() {
       here += fits;
     }
     section.hidden = here === 0;
-    all += runs.length;
     shown += here;
   }
-  count.textContent = `${shown} of ${all} run${all === 1 ? "" : "s"}`;
+  count.textContent = count.dataset.shown.replace("{shown}", shown.toLocaleString(language));
 }
 
 function sort({ body, heads, runs }, i) {
@@ -57,7 +57,7 @@ function cite(row) {
   const text = row.closest("section").querySelector(".cite span").cloneNode(true);
   for (const part of text.querySelectorAll("var")) part.replaceWith(valueOf(row, part.dataset.i));
   said.replaceChildren(text);
-  copy.textContent = "Copy";
+  copy.textContent = copy.dataset.words;
   dialog.showModal();
 }
 
@@ -70,17 +70,18 @@ for (const table of tables) {
   });
   for (const { row } of table.runs) {
     const button = document.createElement("button");
-    button.textContent = "cite";
+    button.textContent = dialog.dataset.cite;
     row.lastElementChild.append(" ", button);
   }
   table.body.addEventListener("click", ({ target }) => {
     if (target.tagName === "BUTTON") cite(target.closest("tr"));
   });
 }
+copy.dataset.words = copy.textContent;
 copy.addEventListener("click", async () => {
   getSelection().selectAllChildren(said);
   await navigator.clipboard.writeText(said.textContent);
-  copy.textContent = "Copied";
+  copy.textContent = copy.dataset.copied;
 });
 document.documentElement.classList.add("scripted");
 for (const button of document.querySelectorAll("[data-copy]")) {
@@ -88,7 +89,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     const source = document.getElementById(button.dataset.copy);
     getSelection().selectAllChildren(source);
     await navigator.clipboard.writeText(source.textContent);
-    button.textContent = "Copied";
+    button.textContent = button.dataset.copied;
   });
 }
 let waiting;

@@ -98,8 +98,9 @@
       done = document.execCommand("copy");
       if (done) getSelection().removeAllRanges();
     }
-    button.textContent = done ? "Copied" : "Select it and copy";
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    button.dataset.words ??= button.textContent;
+    button.textContent = done ? button.dataset.copied : button.dataset.failed;
+    setTimeout(() => { button.textContent = button.dataset.words; }, 2000);
   };
 
   document.addEventListener("click", (event) => {
