@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from kzresearch import captions
-from kzresearch.language import collation, current, day, later, say, speaking
+from kzresearch.language import LANGUAGES, collation, current, day, later, say, speaking
 from kzresearch.notebooks import ORDER
 from kzresearch.publish import TEMPLATES, cite, marked
 from kzresearch.records import collection_id, data_version, language_of
@@ -258,6 +258,8 @@ def _shown(name: str, value: str | float, language: str) -> Cell:
     regions = _region_names(language)
     if name == "region" and text in regions:
         return Cell(f"{text} {regions[text]}", text)
+    if name == "language" and text in LANGUAGES:
+        return Cell(LANGUAGES[text], text)
     if name == "period" and re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
         return Cell(captions.months(text), text)
     return Cell(text)

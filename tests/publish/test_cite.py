@@ -111,7 +111,7 @@ def test_a_run_is_cited_by_what_it_is_and_which_one_it_is(flow):
     state = "" if git["clean"] else " with uncommitted changes"
     assert cite.run(flow) == (
         f"kzresearch contributors ({day[:4]}). Where the cases went: the case flow of one article "
-        f"(period 2022-12, region KZ, article 146, compare 362,120,total; run {flow['run_id']}). "
+        f"(period 2022-12, region KZ, article 146, compare 362,120,total, language en; run {flow['run_id']}). "
         f"kzresearch {flow['software']['version']}, notebook case_flow, "
         f"commit {git['commit'][:12]}{state}, {day}."
     )
@@ -215,7 +215,7 @@ def test_a_doi_stands_where_there_is_one_and_nowhere_else(every):
 @pytest.mark.filterwarnings("ignore::UserWarning:citeproc")
 def test_two_styles_show_the_run_and_its_sources(flow, every):
     day = flow["ended"][:10]
-    about = "(period 2022-12, region KZ, article 146, compare 362,120,total; run " + flow["run_id"]
+    about = "(period 2022-12, region KZ, article 146, compare 362,120,total, language en; run " + flow["run_id"]
     version = flow["software"]["version"]
     producer = flow["sources"][0]["producer"]
     apa, chicago = (rendered(cite.formats(flow)["csl"], style) for style in STYLES)
