@@ -7,13 +7,14 @@ import sys
 import time
 import traceback
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kzresearch import __version__, cli_store
-from kzresearch.errors import KzresearchError, WorkbookError
+from kzresearch.errors import KzresearchError, WorkbookError, unknown_value
 from kzresearch.run import DEFAULT_FORMATS, FORMATS
 
 if TYPE_CHECKING:
@@ -327,27 +328,38 @@ def verify(
 
 
 @main.command(short_help="Run every notebook, with an index page.")
+@_PARAMETERS
 @_JOBS
 @_FORCE
 @_run_options
-def report(out: str, formats: str, **how: Any) -> None:
+def report(parameters: tuple[str, ...], out: str, formats: str, **how: Any) -> None:
     """Run every notebook on the bundled data, and make an index page that leads to each.
 
     The period report is run for every period that the data holds; the other notebooks are run with
-    their own defaults. What was run before, with the same data and code, is not run again.
+    their own defaults. A parameter is given to the notebooks that have it. What was run before, with
+    the same data and code, is not run again.
 
     Ends with 1 where a run fails.
 
     \b
     Examples:
       kzresearch report
+      kzresearch report -p language=kk --out out/kk
       kzresearch report --out site --formats html,pdf
     """  # noqa: D301
     from kzresearch.notebooks import notebooks as found
     from kzresearch.run.batch import EVERY, Block
 
-    every: dict[str, Any] = {"period_report": {"period": EVERY}}
-    blocks = [Block([one.name], {}, every.get(one.name, {})) for one in found()]
+    given = _pairs(parameters)
+    taken = {one.name: [of.name for of in one.parameters] for one in found()}
+    for name in given:
+        if not any(name in names for names in taken.values()):
+            raise unknown_value("parameter", name, sorted({*chain(*taken.values())}))
+    every: dict[str, Any] = {} if "period" in given else {"period_report": {"period": EVERY}}
+    blocks = [
+        Block([one], {n: value for n, value in given.items() if n in names}, every.get(one, {}))
+        for one, names in taken.items()
+    ]
     _batch(blocks, out, formats, closing=True, **how)
 
 

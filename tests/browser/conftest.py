@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.conftest import tool
+from tests.conftest import ROOT, tool
+
+PICTURES = ROOT / "out" / "screenshots"
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +46,16 @@ def opened(browser: Browser) -> Any:
         context.close()
 
     return open_page
+
+
+@pytest.fixture(scope="session")
+def screenshot() -> Any:
+    """Keeps a picture of a page as it is seen, to be looked at: `screenshot(page, "index-phone")`."""
+
+    def keep(page: Page, name: str, **how: Any) -> Path:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        path = PICTURES / f"{name}.png"
+        page.screenshot(path=path, **how)
+        return path
+
+    return keep
