@@ -215,7 +215,10 @@ def test_a_doi_stands_where_there_is_one_and_nowhere_else(every):
 @pytest.mark.filterwarnings("ignore::UserWarning:citeproc")
 def test_two_styles_show_the_run_and_its_sources(flow, every):
     day = flow["ended"][:10]
-    about = "(period 2022-12, region KZ, article 146, compare 362,120,total, language en; run " + flow["run_id"]
+    about = (
+        "(period 2022-12, region KZ, article 146, compare 362,120,total, language en; run "
+        + flow["run_id"]
+    )
     version = flow["software"]["version"]
     producer = flow["sources"][0]["producer"]
     apa, chicago = (rendered(cite.formats(flow)["csl"], style) for style in STYLES)

@@ -1,0 +1,231 @@
+"""Pages, papers and the index in the languages of their runs: nothing of a page is left in English."""
+
+import io
+import json
+import re
+
+import nbformat
+import pypdf
+import pytest
+from bs4 import BeautifulSoup
+
+from kzresearch import language, records
+from kzresearch.publish import cite
+from kzresearch.publish.index import index_page
+from kzresearch.run.batch import Block, Options, make
+from kzresearch.sources import read_sources
+from tests.publish.test_index import figure, made, names, page_of, text_of
+from tests.run.made import made as notebook_of
+
+CODE = (
+    """import polars as pl
+import kzresearch as kz
+from kzresearch import charts, tables
+from kzresearch.figures import Cell, Figure
+kz.use_language(language)
+charts.bars(pl.DataFrame({"label": ["А"], "value": [1234.5]}), "Т", "Т", "Т")""",
+    """tables.Table(pl.DataFrame({"a": ["А"]}), "Т", "Т", {"a": "А"})""",
+    """books = [Cell(digit * 64, "R1!A1") for digit in "01"]
+kz.record(
+    all_cases=Figure(32270.0, "share of the gross caseload", tuple(books), ("form_1m",)),
+    one=Figure(1.5, "ratio of two shares", tuple(books[:1]), ("geokz",)),
+    none=Figure(None, "offences"),
+)""",
+    "kz.sources.references(['form_1m'])",
+    "kz.sources.how_to_cite('own', language=language)",
+)
+EVERY = ("en", "ru", "kk")
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory):
+    """One notebook, of prose without words, run in each language: its record, page and paper."""
+    folder = tmp_path_factory.mktemp("spoken")
+    path = notebook_of(folder / "own.ipynb", *CODE, parameters="language: str = 'en'  # any")
+    notebook = nbformat.read(path, as_version=4)
+    notebook["cells"][0]["source"] = "# 1\n\n2"
+    nbformat.write(notebook, path)
+    blocks = [Block([str(path)], {}, {"language": EVERY})]
+    made = make(blocks, folder / "out", Options(("html", "pdf")))
+    found = {}
+    for planned, record in made.runs:
+        assert record["status"] == "completed", record["error"]
+        stem = folder / "out" / planned.task.stem
+        page = stem.with_suffix(".html").read_text(encoding="utf-8")
+        paper = pypdf.PdfReader(io.BytesIO(stem.with_suffix(".pdf").read_bytes()))
+        found[record["parameters"]["language"]] = (record, page, paper)
+    return found
+
+
+def left_in_english(page: str) -> list[str]:
+    """Three words of Latin letters in a row, beside code, citations, versions and file names."""
+    soup = BeautifulSoup(page, "html.parser")
+    shown = [soup.title.string]
+    for one in soup.find_all(True):
+        shown += [
+            one[name] for name in ("alt", "aria-label", "title", "placeholder") if one.get(name)
+        ]
+    for one in soup.select(
+        "head, script, style, pre, code, body [lang=en], .versions, .sources dd > a, td > a"
+    ):
+        one.decompose()
+    for one in soup.find_all("a"):
+        one.unwrap()
+    soup.smooth()
+    citations = [block["citation"] for block in read_sources()]
+    for text in soup.find_all(string=True):
+        rest = str(text)
+        for citation in citations:
+            rest = rest.replace(citation, "")
+        shown.append(rest)
+    latin = re.compile(r"[A-Za-z][A-Za-z'’-]*(?:[ ,;:]+[A-Za-z][A-Za-z'’-]*){2,}")
+    return [found for text in shown for found in latin.findall(" ".join(text.split()))]
+
+
+def test_what_is_recorded_is_the_same_in_every_language(spoken):
+    english, *others = (spoken[code][0] for code in EVERY)
+    for other in others:
+        assert other["run_id"] != english["run_id"]
+        for name, one in english["results"].items():
+            same = other["results"][name]
+            for key in ("value", "unit", "cells", "sources", "formula"):
+                assert same[key] == one[key], (name, key)
+        assert [other[key] for key in ("status", "sources", "workbooks")] == [
+            english[key] for key in ("status", "sources", "workbooks")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "nothing", "words"),
+    [
+        (
+            "en",
+            "32,270",
+            "not reported",
+            ["Record of this run", "Figure 1", "R1!A1 of workbooks 1–2"],
+        ),
+        (
+            "ru",
+            "32\xa0270",
+            "не сообщается",
+            ["Протокол этого запуска", "Рисунок 1", "R1!A1 книг 1–2"],
+        ),
+        (
+            "kk",
+            "32\xa0270",
+            "хабарланбаған",
+            ["Осы іске қосудың хаттамасы", "1-сурет", "1–2-кітаптардың R1!A1"],
+        ),
+    ],
+)
+def test_a_page_speaks_the_language_of_its_run(spoken, code, number, nothing, words):
+    record, page, _ = spoken[code]
+    soup = BeautifulSoup(page, "html.parser")
+    assert soup.html["lang"] == code
+    assert soup.select_one("#all_cases .number").text == number
+    assert soup.select_one("#none .number").text in {nothing, record["results"]["none"]["text"]}
+    for one in words:
+        assert one in text_of(soup.main), one
+    assert json.loads(soup.find(id="kzresearch").string) == record
+    assert soup.time["datetime"] == record["ended"]
+    assert (
+        soup.select_one("[data-copy]")["data-copied"]
+        == {
+            "en": "Copied",
+            "ru": "Скопировано",
+            "kk": "Көшірілді",
+        }[code]
+    )
+
+
+@pytest.mark.parametrize("code", ["ru", "kk"])
+def test_nothing_of_a_page_is_left_in_english(spoken, code):
+    assert left_in_english(spoken[code][1]) == []
+    assert len(left_in_english(spoken["en"][1])) > 20  # so it would be found
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (
+            "ru",
+            [
+                "Рисунок 1. Т",
+                "Таблица 1. Т",
+                "запуск",
+                "1 из",
+                "Как цитировать этот запуск",
+                "завершён",
+            ],
+        ),
+        (
+            "kk",
+            [
+                "1-сурет. Т",
+                "1-кесте. Т",
+                "іске қосу",
+                "1 / ",
+                "Осы іске қосуға сілтеме жасау",
+                "аяқталды",
+            ],
+        ),
+    ],
+)
+def test_a_paper_speaks_it_too(spoken, code, words):
+    record, _, paper = spoken[code]
+    text = " ".join(" ".join(page.extract_text() for page in paper.pages).split())
+    for one in words:
+        assert one in text, one
+    assert "Record of this run" not in text
+    assert paper.trailer["/Root"]["/Lang"] == code
+    with language.speaking(code):
+        day = language.day(records.datetime.fromisoformat(record["ended"]))
+    assert "".join(day.split()) in "".join(text.split())
+
+
+def test_citations_are_the_same_wherever_they_are_made(spoken):
+    record, page, _ = spoken["kk"]
+    shown = BeautifulSoup(page, "html.parser").find(id="cite-text").text
+    assert cite.formats(record)["text"] == shown
+    assert "Дереккөздер:" in shown
+    assert "Шарттары: CC BY 4.0." in shown
+    with language.speaking("ru"):
+        assert cite.formats(record)["text"] == shown
+
+
+def of_language(number, code, **changes):
+    given = {"period": "2022-12", "region": f"KZ-{75 - number}", "language": code}
+    return made(number, parameters=given, results={"cases": figure(number)}, **changes)
+
+
+def test_an_index_speaks_the_language_that_its_runs_agree_on():
+    kazakh = page_of([of_language(0, "kk"), of_language(1, "kk")])
+    assert kazakh.html["lang"] == "kk"
+    assert kazakh.h1.text == "Қазақстанда азаптау туралы істер қалай қаралады"
+    assert text_of(kazakh.select_one("#count")) == "2 іске қосу"
+    head = [text_of(one) for one in kazakh.select("table[data-all] thead th")]
+    assert head[:2] == ["өңір", "күйі"]
+    assert "cases" in head[2]  # the name of a figure is the same in every language
+    assert "2026 ж. 2 қаңтар" in kazakh.select_one("table[data-all] tbody").text.replace(
+        "\u202f", " "
+    )
+    assert "тіл Қазақша" in text_of(kazakh.select_one("p.run"))
+    assert "Қазақстанда азаптау" in kazakh.find(id="cite-text").text
+    mixed = page_of([of_language(0, "kk"), of_language(1, "ru")])
+    assert mixed.html["lang"] == "en"
+    assert text_of(mixed.select_one("#count")) == "2 runs"
+    # a notebook of one's own that has no such parameter says nothing of it
+    assert page_of([of_language(0, "ru"), made(1, "own")]).html["lang"] == "ru"
+    for strange in ("xx", 7):
+        assert page_of([made(parameters={"language": strange})]).html["lang"] == "en"
+
+
+@pytest.mark.parametrize("code", ["ru", "kk"])
+def test_nothing_of_an_index_is_left_in_english(code):
+    error = {"cell": 7, "type": "KeyError", "message": "'a'"}
+    given = [of_language(0, code), of_language(1, code, status="failed", error=error)]
+    given = [one | {"title": "1", "question": "2"} for one in given]
+    older = [of_language(5, code) | {"title": "1", "question": "2"}]
+    files = {*names([*given, *older]), "results.csv", "results.parquet"}
+    assert left_in_english(index_page(given, files, older)) == []
+    assert left_in_english(index_page([], [])) != []
