@@ -157,14 +157,19 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=collation())
 
 
+def alphabet() -> str:
+    """The letters of the reader's language in their order, where that is not Unicode's; else empty."""
+    return _ALPHABETS.get(current(), "")
+
+
 def collation() -> Callable[[str], Any]:
     """A key to sort names by, in the alphabet of the reader's language."""
-    alphabet = _ALPHABETS.get(current(), "")
-    places = str.maketrans(alphabet, "".join(chr(0xE000 + n) for n in range(len(alphabet))))
+    letters = alphabet()
+    places = str.maketrans(letters, "".join(chr(0xE000 + n) for n in range(len(letters))))
 
     def key(name: str) -> tuple[str, str]:
         folded = name.casefold()
-        alike = folded if alphabet else folded.replace("ё", "е")
+        alike = folded if letters else folded.replace("ё", "е")
         return alike.translate(places), folded
 
     return key

@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from kzresearch import captions
-from kzresearch.language import LANGUAGES, collation, current, day, later, say, speaking
+from kzresearch.language import (
+    LANGUAGES,
+    alphabet,
+    collation,
+    current,
+    day,
+    later,
+    localised,
+    say,
+    speaking,
+)
 from kzresearch.notebooks import ORDER
 from kzresearch.publish import TEMPLATES, cite, marked
 from kzresearch.records import collection_id, data_version, language_of
@@ -106,6 +116,8 @@ def _index_page(
     ]
     return environment.get_template("index/runs.html.j2").render(
         language=current(),
+        alphabet=alphabet(),
+        thousands=localised(","),
         title=say(TITLE),
         sections=sections,
         count=len(records),

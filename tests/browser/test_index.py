@@ -1,5 +1,7 @@
 """The index page in a real browser: its filter, its sorting, its citations, on any width."""
 
+import re
+
 import pytest
 
 from kzresearch.publish.index import index_page
@@ -178,3 +180,26 @@ def test_the_page_is_never_wider_than_its_window(forty, width, asked):
     )
     assert inner == width
     assert scrolled <= width
+
+
+def test_a_kazakh_index_sorts_counts_and_copies_in_kazakh(opened, tmp_path, screenshot):
+    words = ["ыдыс", "ірі", "үй", "ұя", "қала", "кеме", "ән", "бала", "ағаш", "һәм"]
+    records = [made(n, parameters={"word": word, "language": "kk"}) for n, word in enumerate(words)]
+    path = tmp_path / "index.html"
+    path.write_text(index_page(records, names(records)), encoding="utf-8")
+    with opened(path) as page:
+        first = "rows => rows.map(row => row.cells[0].textContent)"
+        inner = [*"аәбкқұүһыі"]
+        rows = page.locator("table[data-all] tbody tr")
+        assert [word[0] for word in rows.evaluate_all(first)] == inner
+        button = page.locator("table[data-all] th button").first
+        button.click()
+        assert [word[0] for word in rows.evaluate_all(first)] == inner
+        button.click()
+        assert [word[0] for word in rows.evaluate_all(first)] == inner[::-1]
+        page.locator("#filter input").fill("ҚАЛА")
+        page.locator("#count", has_text=re.compile("10 ішінен 1$")).wait_for()
+        screenshot(page, "index-kk")
+        page.locator("td.files button:visible").click()
+        page.locator("dialog button").first.click()
+        page.locator("dialog button", has_text="Көшірілді").wait_for()

@@ -4,8 +4,15 @@ const [words, status] = document.querySelectorAll("#filter input, #filter select
 const count = document.querySelector("#count");
 const dialog = document.querySelector("dialog");
 const [said, copy] = dialog.querySelectorAll("p, button");
-const language = document.documentElement.lang;
-const { compare } = new Intl.Collator(language, { numeric: true });
+// Browsers know neither the alphabet nor the numbers of every language: the page says what they lack.
+const { lang: language, dataset: { alphabet, thousands } } = document.documentElement;
+const collator = new Intl.Collator(language, { numeric: true });
+const placed = (text) => [...text.toLocaleLowerCase(language)].map((letter) => {
+  const place = alphabet.indexOf(letter);
+  return place < 0 ? letter : String.fromCharCode(0xe000 + place);
+}).join("");
+const compare = (one, other) => collator.compare(...(alphabet ? [placed(one), placed(other)] : [one, other]));
+const inWords = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, thousands);
 const valueOf = (row, i) => row.cells[i].dataset.v ?? row.cells[i].textContent;
 
 const tables = [...document.querySelectorAll("table[data-all]")].map((table) => {
@@ -34,7 +41,7 @@ function filter() {
     section.hidden = here === 0;
     shown += here;
   }
-  count.textContent = count.dataset.shown.replace("{shown}", shown.toLocaleString(language));
+  count.textContent = count.dataset.shown.replace("{shown}", inWords(shown));
 }
 
 function sort({ body, heads, runs }, i) {
