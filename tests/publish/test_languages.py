@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import subprocess
 
 import nbformat
 import pypdf
@@ -10,10 +11,12 @@ import pytest
 from bs4 import BeautifulSoup
 
 from kzresearch import language, records
+from kzresearch.notebooks import notebooks
 from kzresearch.publish import cite
 from kzresearch.publish.index import index_page
 from kzresearch.run.batch import Block, Options, make
 from kzresearch.sources import read_sources
+from tests.conftest import command
 from tests.publish.test_index import figure, made, names, page_of, text_of
 from tests.run.made import made as notebook_of
 
@@ -229,3 +232,27 @@ def test_nothing_of_an_index_is_left_in_english(code):
     files = {*names([*given, *older]), "results.csv", "results.parquet"}
     assert left_in_english(index_page(given, files, older)) == []
     assert left_in_english(index_page([], [])) != []
+
+
+def test_a_report_in_a_language_has_its_index_in_it(tmp_path):
+    def report(*words):
+        return subprocess.run(
+            [command("kzresearch"), "report", "--formats", "none", "--out", "out", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    wrong = report("-p", "lang=kk")
+    assert wrong.returncode == 1
+    assert "unknown parameter 'lang'; near matches: language" in wrong.stderr
+    done = report("-p", "language=kk", "-p", "period=2022-12")
+    assert done.returncode == 0, done.stderr
+    left = [json.loads(path.read_text("utf-8")) for path in (tmp_path / "out").glob("*.json")]
+    assert {one["notebook"] for one in left} == {one.name for one in notebooks()}
+    for one in left:
+        assert one["parameters"].get("language", "kk") == "kk"
+        assert one["parameters"].get("period", "2022-12") == "2022-12"
+    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert BeautifulSoup(page, "html.parser").html["lang"] == "kk"
