@@ -261,11 +261,12 @@ def test_article_without_any_case_says_so_instead_of_drawing_nothing(tmp_path):
 def test_notebooks_are_listed_with_their_parameters():
     done = subprocess.run([command("kzresearch"), "notebooks"], capture_output=True, text=True)
     assert done.returncode == 0
-    assert done.stdout.splitlines()[:5] == [
+    assert done.stdout.splitlines()[:6] == [
         "period_report: Registered offences and what became of them: a period report",
         "  period: str = '2022-12'  reporting period, January to this month (YYYY-MM)",
         "  region: str = 'KZ'  ISO 3166-2: KZ is the country, KZ-75 the city of Almaty",
         "  article: str = '146'  article of the Criminal Code: 146 is torture",
+        "  language: str = 'en'  language of texts, labels and numbers: en is English, ru Russian, kk Kazakh",
         "case_flow: Where the cases went: the case flow of one article",
     ]
     assert "  compare: str = '362,120,total'  offences to compare with" in done.stdout
