@@ -65,7 +65,7 @@ HEADINGS = {
     "left and right side": later("Left and right side"),
     "cells": later("Cells"),
     "difference": later("Difference"),
-    "number": later("Number"),
+    "number": later("No."),
     "published": later("Published"),
     "by whom": later("By whom"),
     "ours, in offences": later("Ours, in offences"),
