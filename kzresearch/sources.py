@@ -132,7 +132,7 @@ def how_to_cite(notebook: str, **parameters: object) -> Markdown:
 
     from kzresearch import __version__
 
-    given = ", ".join(f"{name} {value}" for name, value in parameters.items())
+    given = ", ".join(f"{say(name)} {value}" for name, value in parameters.items())
     return Markdown(
         say(
             "This is the notebook `{notebook}` ({given}) of *kzresearch*, version {version}. *Cite "
