@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from kzresearch.form_1m.reader import read_form_1m
     from kzresearch.ingesting import ingest
     from kzresearch.language import say, use_language
+    from kzresearch.meanings import describe
     from kzresearch.panels import monthly_registrations, panel
     from kzresearch.records import record
     from kzresearch.regions import load_regions
@@ -81,6 +82,7 @@ _HOMES = {
     "ingest": "ingesting",
     "say": "language",
     "use_language": "language",
+    "describe": "meanings",
     "Figure": "figures",
     "PeriodReport": "reports",
     "monthly_registrations": "panels",
@@ -115,6 +117,7 @@ __all__ = [
     "charts",
     "check_form_1m",
     "codebook",
+    "describe",
     "export",
     "how_to_cite",
     "ingest",
@@ -155,5 +158,17 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def _show_captions() -> None:
+    """Where a notebook imports this package, its frames are shown with their units and source."""
+    interactive = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if interactive is not None:
+        from kzresearch.meanings import show_captions
+
+        show_captions(interactive)
+
+
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
+
+
+_show_captions()

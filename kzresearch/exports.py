@@ -29,7 +29,7 @@ from kzresearch.sources import load_sources, own_workbooks, source_of
 Json = dict[str, Any]
 PACKAGE = "datapackage"
 """The key of a parquet file's metadata under which its data package stands."""
-_CONTRACTS: dict[type[dy.Schema], tuple[str, ...]] = {
+CONTRACTS: dict[type[dy.Schema], tuple[str, ...]] = {
     schemas.CaseFlow: (),
     schemas.Checked: (),
     schemas.Results: (),
@@ -158,7 +158,7 @@ def _write_parquet(frame: pl.DataFrame, path: Path) -> None:
 
 
 def _write_excel(frame: pl.DataFrame, path: Path) -> None:
-    about, flat = _about(frame), _flat(frame, path.name)
+    about, flat = told_of(frame), _flat(frame, path.name)
     if what := next(_beyond_excel(flat), None):
         raise OutputError(f"{path.name}: {what}; export to .parquet, which holds it")
     # Rows are written as they come, so that memory does not grow with the table.
@@ -226,8 +226,8 @@ def _whole_numbers(flat: pl.DataFrame) -> pl.DataFrame:
 # --- what is told of a table
 
 
-def _about(frame: pl.DataFrame) -> _About:
-    contract = _contract(frame)
+def told_of(frame: pl.DataFrame) -> _About:
+    contract = contract_of(frame)
     title = (contract.__doc__ or "").splitlines()[0] if contract else "A table of kzresearch"
     of_table = {"kind": "table", "name": "data", "meaning": title, "note": _EXPORTED}
     lines = pl.DataFrame([of_table, *_columns(frame, contract)], schema=_LINE)
@@ -236,10 +236,10 @@ def _about(frame: pl.DataFrame) -> _About:
     return _About(title, lines, _sources(frame, contract))
 
 
-def _contract(frame: pl.DataFrame) -> type[dy.Schema] | None:
+def contract_of(frame: pl.DataFrame) -> type[dy.Schema] | None:
     """The contract of a table, by its columns: the one that it shares most with, if it is one."""
     columns = set(frame.schema.items())
-    shared = {of: len(columns & set(of.create_empty().schema.items())) for of in _CONTRACTS}
+    shared = {of: len(columns & set(of.create_empty().schema.items())) for of in CONTRACTS}
     most = max(shared.values())
     best = [of for of, number in shared.items() if number == most]
     return best[0] if most >= _ALIKE and len(best) == 1 else None
@@ -291,7 +291,7 @@ def _sources(frame: pl.DataFrame, contract: type[dy.Schema] | None) -> pl.DataFr
     told = {name: block.get(name) or None for name in known.columns}
     of_own = pl.DataFrame([told | {"sha256": one} for one in sorted(own)], schema=known.schema)
     files = pl.concat([known.filter(pl.col("sha256").is_in(workbooks)), of_own])
-    always = _CONTRACTS[contract] if contract else ()
+    always = CONTRACTS[contract] if contract else ()
     ids = _texts(frame, "source", "sources").union(always) - set(files["id"])
     rest = known.filter(pl.col("id").is_in(ids)).unique("id", keep="first", maintain_order=True)
     of_file = pl.lit(None).alias
@@ -324,7 +324,7 @@ def _package(frame: pl.DataFrame, columns: list[str], of_file: Json) -> Json:
 
     `columns` are the names of the columns as they are written.
     """
-    about = _about(frame)
+    about = told_of(frame)
     lines = about.codebook.filter(kind="column").rows(named=True)
     fields = [
         {"name": written, "type": _type(dtype)}

@@ -36,7 +36,7 @@ SECRET = re.compile(
 _ENGLISH = "kzresearch_en"
 """Where a cell of prose keeps the English of what it says."""
 ORDER = (
-    *("period_report", "case_flow", "regions", "people"),
+    *("start_here", "period_report", "case_flow", "regions", "people"),
     *("trends", "context", "data_quality"),
 )
 

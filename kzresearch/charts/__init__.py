@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kzresearch.charts.dispositions import cases
-    from kzresearch.charts.explorer import explorer
+    from kzresearch.charts.exploring import explorer
     from kzresearch.charts.months import periods
     from kzresearch.charts.places import funnel, pairs, region_map
     from kzresearch.charts.quantities import bars, intervals
@@ -19,7 +19,7 @@ MIME = "application/vnd.vegalite.v5+json"
 """The newest Vega-Lite type that JupyterLab draws by itself."""
 _HOMES = {
     "cases": "dispositions",
-    "explorer": "explorer",
+    "explorer": "exploring",
     "periods": "months",
     **dict.fromkeys(("funnel", "pairs", "region_map"), "places"),
     **dict.fromkeys(("bars", "intervals"), "quantities"),
@@ -50,6 +50,4 @@ def spec_of(data: dict[str, Any]) -> dict[str, Any] | None:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'kzresearch.charts' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"kzresearch.charts.{_HOMES[name]}"), name)
-    globals()[name] = value  # also where a module has the name
-    return value
+    return getattr(importlib.import_module(f"kzresearch.charts.{_HOMES[name]}"), name)

@@ -538,9 +538,10 @@ def titles(article: str | int) -> pl.DataFrame:
 def codebook(
     section: str | Sequence[str] | None = None, form: str = BUNDLED
 ) -> dy.DataFrame[Codebook]:
-    """What every section, row and column of the form means.
+    """What every section, row and column of the form means: all, those of sections, or by words.
 
-    `form` is a version of it: the bundled one, unless the user's store holds another.
+    `section` is a section (`"R1"`), or several; another text is looked for, whatever its case, in the
+    names, labels, articles, official titles and captions of every section. `form` is a version of it: the bundled one, unless the user's store holds another.
 
     Returns one line per column (623) and per row (9,500) of the form's 26 sections, in the form's
     order, as `kzresearch.schemas.Codebook` describes: its place, its name here, its English label,
@@ -550,7 +551,14 @@ def codebook(
     there, and `FormError` for one whose file has a mistake.
 
     Source: the captions of Form 1-M as filed for 2022; the English names are this project's.
+
+    >>> codebook("R1").height
+    425
+    >>> codebook("пытки").select("section", "name", "label").row(0)
+    ('R1', 'article:146', 'Article 146. Torture')
     """
+    if isinstance(section, str) and (found := _look_up(section, form)) is not None:
+        return found
     version = _version(form)
     names = version.section_names
     wanted = names if section is None else [section] if isinstance(section, str) else list(section)
@@ -595,6 +603,17 @@ def codebook(
         .sort(order, "kind", "number", maintain_order=True)
     )
     return Codebook.validate(frame)
+
+
+def _look_up(words: str, form: str) -> dy.DataFrame[Codebook] | None:
+    """Lines of the codebook that hold a text; None for a section's name, and for what no line holds."""
+    if words in _version(form).section_names or not words.strip():
+        return None
+    texts = [pl.col(name).str.to_lowercase() for name in ("name", "label", "title_ru", "caption")]
+    holding = [text.str.contains(words.strip().lower(), literal=True) for text in texts]
+    every = codebook(form=form)
+    found = every.filter(pl.any_horizontal(pl.col("article") == words.strip(), *holding))
+    return found if found.height else None
 
 
 def parse_articles(caption: str) -> list[tuple[str, str | None, str | None]]:

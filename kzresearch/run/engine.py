@@ -43,6 +43,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
 
+from kzresearch.meanings import show_captions
 from kzresearch.run.single import ARGUMENTS
 
 NAME = "kzresearch"
@@ -147,6 +148,7 @@ class _Kernel(IPythonKernel):
         self.shell.extension_manager.load_extension(
             "storemagic"
         )  # as the kernel's application does
+        show_captions(self.shell)  # as importing the package does in a kernel
 
     def _abort_queues(self, subshell_id: str | None = None) -> None:
         """There is no queue."""
