@@ -35,7 +35,7 @@ verify: $(READY) ## prove that the report's outputs do not depend on hash seed, 
 	@$(BIN)/python -m tests.settings
 
 lab: $(READY) ## open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab notebooks
+	@$(BIN)/kzresearch lab notebooks
 
 data: $(READY) ## build the tables in data/ again from the raw files (KZRESEARCH_RAW, or downloaded)
 	@$(BIN)/kzresearch build

@@ -389,6 +389,44 @@ def notebooks(as_json: bool) -> None:
             click.echo(f"  {one.name}: {one.type} = {one.default!r}  {one.help}")
 
 
+@main.command(
+    short_help="Open the notebooks in JupyterLab.",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--language",
+    default="en",
+    show_default=True,
+    metavar="en|ru|kk",
+    help="Of the copies' prose, and what their parameter `language` says at first.",
+)
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[JUPYTERLAB OPTION]…")
+def lab(folder: Path | None, language: str, options: tuple[str, ...]) -> None:
+    """Copy the notebooks into FOLDER (./kzresearch-notebooks) and open JupyterLab there, on the tour.
+
+    What is in the folder stays as it is, so the same command opens it again. Options that are not
+    this command's are passed on to JupyterLab.
+
+    \b
+    Examples:
+      kzresearch lab
+      kzresearch lab my-work --language ru
+      kzresearch lab my-work --no-browser --port 8899
+    """  # noqa: D301
+    from kzresearch import lab as opening
+
+    if folder is not None and str(folder).startswith("-"):
+        folder, options = None, (str(folder), *options)
+    folder = folder or Path(opening.FOLDER)
+    done = list(opening.copy_notebooks(folder, language))
+    for name in [name for name, copied in done if not copied]:
+        click.echo(f"kept {folder / name}.ipynb, which was there", err=True)
+    if copied := sum(copied for _, copied in done):
+        click.echo(f"copied {copied} notebooks into {folder}", err=True)
+    opening.open_lab(folder, options)
+
+
 @main.command(short_help="Test whether workbooks of Form 1-M add up.")
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
