@@ -14,10 +14,8 @@ from kzresearch.resources import notebooks_dir
 
 FOLDER = "kzresearch-notebooks"
 START = "start_here.ipynb"
-_QUIET = (
-    "--LabApp.news_url=",  # no news, and no look for updates: nothing is asked of another host
-    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-)
+_CONFIGURED = ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH")
+"""How Jupyter is told of a kernel that starts fast, and not to ask another host for news of itself."""
 
 
 def copy_notebooks(folder: Path, language: str = "en") -> Iterator[tuple[str, bool]]:
@@ -73,9 +71,9 @@ def open_lab(folder: Path, options: Sequence[str] = ()) -> None:
     Its kernels start as `kzresearch.kernel` says. Raises KzresearchError where JupyterLab is not
     installed.
     """
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(
-        filter(None, (str(kernels()), os.environ.get("JUPYTER_PATH")))
-    )
+    for name in _CONFIGURED:
+        paths = (str(configuration()), os.environ.get(name))
+        os.environ[name] = os.pathsep.join(filter(None, paths))
     try:
         from jupyterlab.labapp import LabApp
     except ModuleNotFoundError as error:
@@ -86,9 +84,9 @@ def open_lab(folder: Path, options: Sequence[str] = ()) -> None:
         ) from None
     start = f"/lab/tree/{START}" if (folder / START).is_file() else "/lab"
     where = (f"--ServerApp.root_dir={folder.resolve()}", f"--LabApp.default_url={start}")
-    LabApp.launch_instance([*where, *_QUIET, *options])
+    LabApp.launch_instance([*where, *options])
 
 
-def kernels() -> Path:
+def configuration() -> Path:
     """The folder that `JUPYTER_PATH` names, for kernels that start fast in a Jupyter of one's own."""
     return Path(__file__).with_name("jupyter")

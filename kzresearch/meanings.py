@@ -22,6 +22,8 @@ _CAPTIONS = {
     "Workbooks": later("Workbooks behind the figures: a row for each file."),
 }
 """What a table is, by the name of its contract."""
+_IN_WORDS = {"meaning", "label"}
+"""Columns of `describe` and `codebook` that say what something means."""
 _FEW = 3
 """How many units or sources are named one by one."""
 
@@ -127,9 +129,13 @@ def show_captions(shell: Any) -> None:
 def _table(frame: pl.DataFrame) -> str:
     import html
 
-    shown = str(frame._repr_html_())  # noqa: SLF001  what Jupyter asks a frame for
+    import polars as pl
+
+    words = not _IN_WORDS.isdisjoint(frame.columns)  # which are there to be read, so whole
+    with pl.Config(**({"fmt_str_lengths": 1000, "tbl_rows": 60} if words else {})):
+        shown = str(frame._repr_html_())  # noqa: SLF001  what Jupyter asks a frame for
     if said := caption(frame):
-        below = f'<caption style="caption-side: bottom; text-align: left">{html.escape(said)}</caption>'
+        below = f'<caption style="caption-side: bottom; font-weight: normal; text-align: left">{html.escape(said)}</caption>'
         head, table, rest = shown.partition("<thead>")
         return f"{head}{below}{table}{rest}"
     return shown

@@ -1,7 +1,7 @@
 """The explorer: what became of an article's cases, for whatever region, article and period is chosen.
 
 It is one chart with its figures in it, so that it is the same in a live kernel, in a saved notebook
-and on a page without a kernel; menus above it choose, and so does a click on a bar.
+and on a page without a kernel; menus below it choose, and so does a click on a bar.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MANY = 500
 """An article that had as many cases in the country is among those to choose from by default."""
 RECENT = 4
 """How many periods are there to choose from by default: the latest, and the one shown first."""
-BAR, MENU = 22, 70  # pixels; characters of a line in a menu
+BAR, MENU = 17, 70  # pixels; characters of a line in a menu
 _GROSS = "gross_caseload"
 _STEPS = {
     _GROSS: later("gross caseload"),
@@ -92,15 +92,15 @@ def explorer(
     given = {"row": titles, "period": {one: captions.months(one) for one in when}, "region": names}
     chosen = alt.NamedData("cases")
     views = [
-        _dispositions(chosen, steps, given).add_params(_chosen("step", say("By region"), steps, _GROSS)),
+        _dispositions(chosen, steps, given).add_params(_chosen("step", say("Shown by region"), steps, _GROSS)),
         _regions(chosen, steps, names).add_params(_chosen("region", say("Region"), names, region)),
     ]
     source = say(
         "Source: {sources}. Gross caseload: in proceedings, and terminated on rehabilitating grounds; the others with "
-        "their shares of it. On a page and in JupyterLab, menus and a click on a bar choose what is shown.",
+        "their shares of it. On a page and in JupyterLab, the menus below and a click on a bar choose what is shown.",
         sources=_sources(when),
     )
-    return Panels(vconcat=views, spacing=22).add_params(*choices).properties(
+    return Panels(vconcat=views, spacing=14).add_params(*choices).properties(
         datasets={"cases": [_stated(line) for line in known.iter_rows(named=True)]},
         title=heading(say("What became of the cases: choose region, article and period"), source),
         description=_told(known, first, given, steps),

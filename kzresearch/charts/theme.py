@@ -65,9 +65,17 @@ def _theme() -> alt.theme.ThemeConfig:
                 "titleColor": "#52606d",
                 "gridColor": "#e4e7eb",
                 "domainColor": QUIET,
+                "tickColor": QUIET,
                 "labelLimit": 330,
             },
-            "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK},
+            "legend": {
+                "labelFontSize": 12,
+                "titleFontSize": 12,
+                "labelColor": INK,
+                "titleColor": INK,
+            },
+            # on white paper in JupyterLab's dark theme too, whose colours for text are light
+            "style": {"guide-label": {"fill": INK}, "guide-title": {"fill": INK}},
             "bar": {"color": MARK},
             "rule": {"color": MARK, "strokeWidth": 2},
             "line": {"color": MARK, "strokeWidth": 2},

@@ -28,13 +28,24 @@ RUN = """async () => {
 }"""
 OUTPUTS = """() => jupyterapp.shell.currentWidget.content.model.sharedModel.toJSON().cells
   .flatMap((cell) => cell.outputs ?? [])"""
-INK = """(drawing) => {
-  const canvas = drawing.tagName === "CANVAS" ? drawing : null;
+INK = """(canvas) => {
   const points = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
   let dark = 0;
   for (let i = 0; i < points.length; i += 4)
     if (points[i + 3] > 0 && points[i] + points[i + 1] + points[i + 2] < 600) dark++;
   return dark / (points.length / 4);
+}"""
+
+BARS = """(canvas) => {  // the middle of the first bar of each chart, from above, in pixels of the page
+  const points = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const scale = canvas.width / canvas.getBoundingClientRect().width;
+  const column = Math.round(212 * scale), found = [];
+  for (let y = 0; y < canvas.height; y++) {
+    const at = 4 * (y * canvas.width + column);
+    const marked = Math.abs(points[at] - 0x2f) + Math.abs(points[at + 1] - 0x5d) + Math.abs(points[at + 2] - 0x8a) < 20;
+    if (marked) found.push(y / scale);
+  }
+  return found;
 }"""
 
 
@@ -113,6 +124,7 @@ def lab(browser: Browser, server: str) -> Iterator[dict[str, Page]]:
 
 def shot(page: Page, name: str) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
+    page.wait_for_timeout(300)  # what was scrolled into view is painted
     page.screenshot(path=PICTURES / f"lab-{name}.png")
     print(f"screenshot: {PICTURES.name}/lab-{name}.png")
 
@@ -143,3 +155,57 @@ def test_a_notebook_runs_without_an_error_and_its_charts_are_drawn(lab, name):
         assert canvas.evaluate(INK) > 0.005
     charts.first.scroll_into_view_if_needed()
     shot(page, name)
+
+
+def test_the_explorer_reacts_to_menus_and_to_a_click(lab):
+    page = lab["start_here"]
+    page.bring_to_front()
+    chart = page.locator(CHARTS, has=page.locator(".vega-bindings"))
+    chart.scroll_into_view_if_needed()
+    canvas = drawing(chart)
+    menus = {name: chart.locator("label", has_text=name).locator("select") for name in ("Article", "Period")}
+    region = chart.locator("label", has=page.get_by_text("Region", exact=True)).locator("select")
+    seen = [canvas.evaluate("canvas => canvas.toDataURL()")]
+
+    def changed() -> None:
+        page.wait_for_function(
+            "([canvas, before]) => !before.includes(canvas.toDataURL())", arg=[canvas.element_handle(), seen]
+        )
+        seen.append(canvas.evaluate("canvas => canvas.toDataURL()"))
+
+    assert region.input_value() == "KZ"
+    lowest = canvas.evaluate(BARS)
+    first_region = min(y for y in lowest if y > canvas.bounding_box()["height"] * 0.4)
+    canvas.click(position={"x": 212, "y": first_region + 5})
+    changed()
+    assert region.input_value() == "KZ-75"  # Almaty has the most cases
+    shot(page, "explorer-clicked")
+    menus["Article"].select_option("article:362")
+    changed()
+    region.select_option("KZ-10")
+    changed()
+    menus["Period"].select_option("2021-02")
+    changed()  # of which nothing is reported there
+    assert canvas.evaluate(INK) > 0.005
+    shot(page, "explorer-not-reported")
+
+
+def test_what_there_is_in_the_folder_is_kept(folder, server, lab):
+    held = {path.name for path in (folder / "work").glob("*.ipynb")}
+    assert held == {f"{name}.ipynb" for name in ORDER}
+    assert "copied 8 notebooks into work" in (folder / "log").read_text()
+
+
+def test_charts_stay_on_white_paper_in_the_dark_theme(lab):
+    page = lab["context"]
+    page.bring_to_front()
+    page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    page.locator("body[data-jp-theme-light=false]").wait_for()
+    page.evaluate(f"({RUN})()")
+    chart = page.locator(CHARTS).first
+    chart.scroll_into_view_if_needed()
+    canvas = drawing(chart)
+    corner = "canvas => [...canvas.getContext('2d').getImageData(2, 2, 1, 1).data]"
+    assert canvas.evaluate(corner) == [255, 255, 255, 255]
+    assert canvas.evaluate(INK) > 0.005
+    shot(page, "dark")

@@ -126,7 +126,8 @@
     const spec = JSON.parse(figure.querySelector("script.chart").textContent);
     const live = document.createElement("div");
     live.className = "live";
-    live.setAttribute("aria-hidden", "true");
+    const chosen = (spec.signals || []).some((signal) => signal.bind && signal.bind.input);
+    if (!chosen) live.setAttribute("aria-hidden", "true"); // menus are for everyone
     try {
       await vegaEmbed(live, spec, { actions: false, ast: true, logLevel: 1, mode: "vega", renderer: "svg" });
       figure.querySelector(".drawing").append(live);
