@@ -46,7 +46,8 @@ _STEPS = {
     _GROSS: later("gross caseload"),
     **{one.name: one.label for one in (*OUTCOMES, *UNSPECIFIED)},
 }
-_ON_A_BAR = "click[datum && datum.step]"
+
+_ON_A_BAR = "click[event.item && event.item.datum && event.item.datum.step]"
 """A click beside the bars takes nothing back: a menu always says what is shown."""
 
 
@@ -91,10 +92,9 @@ def explorer(
     steps = {name: say(label) for name, label in _STEPS.items()}
     given = {"row": titles, "period": {one: captions.months(one) for one in when}, "region": names}
     chosen = alt.NamedData("cases")
-    views = [
-        _dispositions(chosen, steps, given).add_params(_chosen("step", say("Shown by region"), steps, _GROSS)),
-        _regions(chosen, steps, names).add_params(_chosen("region", say("Region"), names, region)),
-    ]
+    step = _chosen("step", say("Shown by region"), steps, _GROSS)
+    where = _chosen("region", say("Region"), names, region)
+    views = [_dispositions(chosen, steps, given, step), _regions(chosen, steps, names, where)]
     source = say(
         "Source: {sources}. Gross caseload: in proceedings, and terminated on rehabilitating grounds; the others with "
         "their shares of it. On a page and in JupyterLab, the menus below and a click on a bar choose what is shown.",
@@ -215,7 +215,7 @@ def _unfolded(chosen: alt.NamedData, steps: dict[str, str]) -> Any:
     )
 
 
-def _bars(base: Any, label: str, sort: Any, chosen: str, unit: str) -> Layers:
+def _bars(base: Any, label: str, sort: Any, chosen: Any, unit: str) -> Layers:
     """Bars with their words, of which one is chosen: told by its colour and its outline."""
     axis = {"domain": False, "ticks": False, "labelLimit": 220}
     named = nominal(label, axis=axis, sort=sort, title=None)
@@ -225,7 +225,7 @@ def _bars(base: Any, label: str, sort: Any, chosen: str, unit: str) -> Layers:
         "x": quantity("value", axis=counts, title=unit),
         "tooltip": [nominal(label, title=" "), nominal("shown", title=unit)],
     }
-    marked = {"param": chosen}
+    marked = {"param": chosen.name}
     colour = {"condition": {**marked, "value": ACCENT}, "value": MARK}
     outline = {"condition": {**marked, "value": INK}, "value": None}
     bars = _marks(base, "bar", at | {"color": colour, "stroke": outline}, cursor="pointer")
@@ -238,7 +238,7 @@ def _bars(base: Any, label: str, sort: Any, chosen: str, unit: str) -> Layers:
         dx=5,
         cursor="pointer",
     )
-    return Layers(layer=[bars, words], width=WIDTH - 260, height=alt.Step(BAR))
+    return Layers(layer=[bars.add_params(chosen), words], width=WIDTH - 260, height=alt.Step(BAR))
 
 
 def _marks(base: Any, kind: str, encoding: Channels, **look: Any) -> alt.Chart:
@@ -247,17 +247,21 @@ def _marks(base: Any, kind: str, encoding: Channels, **look: Any) -> alt.Chart:
     return mark
 
 
-def _dispositions(chosen: alt.NamedData, steps: dict[str, str], given: dict[str, dict[str, str]]) -> Layers:
+def _dispositions(
+    chosen: alt.NamedData, steps: dict[str, str], given: dict[str, dict[str, str]], step: Any
+) -> Layers:
     """What became of the cases of the chosen region."""
     unspecified = json.dumps([one.name for one in UNSPECIFIED])
     base = _unfolded(chosen, steps).transform_filter({"param": "region"})
     # what a publication words so that it fits several dispositions has a bar where there is such a figure
     base = base.transform_filter(f"isValid(datum.value) || indexof({unspecified}, datum.step) < 0")
-    view = _bars(base, "name", list(steps.values()), "step", say("offences"))
+    view = _bars(base, "name", list(steps.values()), step, say("offences"))
     return view.properties(title=_subject(given))
 
 
-def _regions(chosen: alt.NamedData, steps: dict[str, str], names: dict[str, str]) -> Layers:
+def _regions(
+    chosen: alt.NamedData, steps: dict[str, str], names: dict[str, str], where: Any
+) -> Layers:
     """The chosen disposition, region by region; the country would dwarf them."""
     base = (
         _unfolded(chosen, steps)
@@ -266,7 +270,7 @@ def _regions(chosen: alt.NamedData, steps: dict[str, str], names: dict[str, str]
         .transform_calculate(place=_said(names, "datum.region"))
     )
     most = {"field": "size", "op": "max", "order": "descending"}
-    view = _bars(base, "place", most, "region", say("offences"))
+    view = _bars(base, "place", most, where, say("offences"))
     title = f"{_said(steps, 'step.step[0]')} + ' · ' + {json.dumps(say('by region'))}"
     return view.properties(title={"text": {"expr": title}, "fontSize": 13})
 
