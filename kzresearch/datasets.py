@@ -97,7 +97,11 @@ def scan_form_1m(
     row: Filter = None,
     workbook: Filter = None,
 ) -> pl.LazyFrame:
-    """`load_form_1m`, lazy: a polars LazyFrame over the same figures."""
+    """`load_form_1m`, lazy: a polars LazyFrame over the same figures.
+
+    >>> scan_form_1m("2022-12", section="R1", article="146", measure="registered").collect().height
+    20
+    """
     periods = _known("period", period, _periods())
     regions = _known("region", region, [*region_codes(former=True), COUNTRY])
     sections = _known("section", section, codebook.section_names())
@@ -263,6 +267,9 @@ def load_workbooks() -> dy.DataFrame[Workbooks]:
     period.
 
     Source: the workbooks' own metadata, as read by `read_form_1m`.
+
+    >>> load_workbooks().filter(region="KZ-75", period="2022-12").height
+    1
     """
     ours = [vars(one) for one in store().reports()]  # asdict copies deeply: most of the time
     bundled = cast("dy.DataFrame[Workbooks]", bundled_workbooks())
@@ -304,6 +311,9 @@ def load_freedom_in_the_world() -> dy.DataFrame[FreedomInTheWorld]:
     is named after the year it was published in and reviews the year before.
 
     Source: Freedom House (`freedom_in_the_world` in `load_sources()`).
+
+    >>> load_freedom_in_the_world().filter(country="Kazakhstan", edition=2021)["total"].item()
+    23
     """
     file = data_dir() / "freedom_in_the_world.csv"
     types = {
@@ -327,6 +337,9 @@ def load_population() -> dy.DataFrame[Population]:
     census lies between 2021 and 2022.
 
     Source: Bureau of National Statistics (`population_2000_2023`, `population_2023_revised`).
+
+    >>> load_population()["sex"].unique().sort().to_list()
+    ['men', 'total', 'women']
     """
     return Population.cast(pl.read_parquet(data_dir() / "population.parquet"))
 
@@ -339,6 +352,9 @@ def load_published() -> dy.DataFrame[Published]:
     disagree both stand; `flag` and `ambiguity` say what is unclear. No quotes.
 
     Source: the publication named in each row (`published_figures` in `load_sources()`).
+
+    >>> load_published().filter(region="KZ", article="146", indicator="registered").height > 0
+    True
     """
     frame = pl.read_csv(data_dir() / "published.csv", infer_schema=False).with_columns(
         pl.col("period_start", "period_end").str.to_date(), pl.col("value").cast(pl.Float64)
@@ -355,6 +371,9 @@ def load_torture_indices() -> dy.DataFrame[TortureIndices]:
     Each is on its own `scale`; never average them.
 
     Source: `vdem_v14`, `hrmi_cpr_v5_1` in `load_sources()`; the V-Dem figures are under CC BY-SA 4.0.
+
+    >>> load_torture_indices()["index"].unique().sort().to_list()[:1]
+    ['hrmi_tort']
     """
     return TortureIndices.cast(pl.read_parquet(data_dir() / "torture_indices.parquet"))
 

@@ -100,6 +100,12 @@ def export(frame: pl.DataFrame | pl.LazyFrame, path: str | Path) -> list[Path]:
 
     Raises `UnknownValueError` for another ending, `OutputError` for what cannot be written there, and
     for what the format cannot hold.
+
+    >>> import tempfile
+    >>> from kzresearch import load_regions
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in export(load_regions(), f"{folder}/regions.csv")]
+    ['regions.csv', 'regions.datapackage.json']
     """
     path = Path(path)
     writers = {".csv": _write_csv, ".parquet": _write_parquet, ".xlsx": _write_excel}

@@ -158,6 +158,9 @@ def case_flow(
     Raises UnknownValueError for a period, region or article that the data does not have.
 
     Source: Form 1-M, R1 and R1-1, or a press report of them.
+
+    >>> case_flow("2022-12").filter(step="gross_caseload")["count"].item()
+    918.0
     """
     bases, steps = flow_figures(period, region, article, cohort=cohort)
     return _frame(bases, steps)

@@ -78,6 +78,9 @@ def say(text: str, /, **values: object) -> str:
     Numbers are written as the language does; None is "not reported". `{n:case|cases}` stands for the
     form of a word that goes with the number n: in English for one and for others, in Russian for 1, 2
     and 5. A text that is not in the table is given as it stands.
+
+    >>> say("{n} {n:case|cases}", n=1200)
+    '1,200 cases'
     """
     found = translated(text)
     return _formatter.vformat(found, (), values) if values else found

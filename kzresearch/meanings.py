@@ -41,8 +41,8 @@ def describe(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
 
     >>> import kzresearch as kz
     >>> figures = kz.load_form_1m("2022-12", "KZ-75", "R1", "146", "registered")
-    >>> kz.describe(figures.select("region", "measure", "value")).select("name", "unit").rows()
-    [('region', None), ('measure', None), ('value', None), ('registered', 'offences')]
+    >>> kz.describe(figures.select("section", "measure", "value")).select("name", "unit").rows()
+    [('section', None), ('measure', None), ('value', None), ('registered', 'offences')]
     """
     import polars as pl
 

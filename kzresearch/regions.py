@@ -43,6 +43,9 @@ def load_regions(*, former: bool = False) -> dy.DataFrame[Regions]:
 
     Source: geokz and the project's own compilation (`geokz`, `kzresearch_regions` in
     `load_sources()`).
+
+    >>> load_regions().filter(region="KZ-75")["name_en"].item()
+    'Almaty'
     """
     table = read_texts(data_dir() / "transcribed" / "regions.csv").to_dict(as_series=False)
     types: dict[str, Any] = dict.fromkeys(table, pl.String)

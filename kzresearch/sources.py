@@ -98,6 +98,9 @@ def load_sources() -> dy.DataFrame[Sources]:
     what is not known is null.
 
     Source: `data/sources.toml`.
+
+    >>> load_sources().filter(id="form_1m")["licence"].len() > 0
+    True
     """
     columns = Sources.column_names()
     lines = [
@@ -112,6 +115,9 @@ def references(source_ids: list[str], figures: Iterable[Figure] = ()) -> Markdow
     """The sources named, each with its citation, licence and address, for the end of a notebook.
 
     `figures` are those recorded: where all are from the user's own workbooks, that is what is cited.
+
+    >>> print(references(["acca_2021"]).data[:2])
+    -
     """
     from IPython.display import Markdown
 
@@ -127,7 +133,11 @@ def references(source_ids: list[str], figures: Iterable[Figure] = ()) -> Markdow
 
 
 def how_to_cite(notebook: str, **parameters: object) -> Markdown:
-    """How to cite a run of a notebook, for its end; the page of a run adds its run id."""
+    """How to cite a run of a notebook, for its end; the page of a run adds its run id.
+
+    >>> how_to_cite("case_flow", period="2022-12").data[:36]
+    'This is the notebook `case_flow` (pe'
+    """
     from IPython.display import Markdown
 
     from kzresearch import __version__

@@ -2,7 +2,7 @@
 
 disturbs both sides alike. Exits with 1 where a ratio is over its limit.
 
-    python -m tests.bench [imports] [loading] [reader] [batches] [ingest [--small]]
+    python -m tests.bench [imports] [kernels] [loading] [reader] [batches] [ingest [--small]]
 """
 
 import logging
@@ -115,6 +115,32 @@ def imports() -> list[bool]:
         report("import kzresearch / import polars", pairs, 1.3),
         report("import kzresearch, altair / import altair alone", chart, 1.1),
     ]
+
+
+def kernels() -> list[bool]:
+    """From starting a kernel to the end of its first cell, as `kzresearch lab` starts it and as Jupyter does."""
+    from jupyter_client.manager import start_new_kernel
+
+    from kzresearch.lab import configuration
+
+    def running(code: str, path: Path | str) -> Callable[[], object]:
+        def run() -> None:
+            os.environ["JUPYTER_PATH"] = str(path)
+            manager, client = start_new_kernel(kernel_name="python3")
+            client.execute_interactive(code, timeout=120, output_hook=lambda _: None)
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+
+        return run
+
+    found = []
+    loads = "import kzresearch as kz; kz.load_form_1m('2022-12', 'KZ', 'R1', '146')"
+    for code, limit in (("import altair", 0.7), (loads, 1.2)):
+        pairs = in_turn(running(code, configuration()), running(code, ""), 5)
+        what = f"kernel of `kzresearch lab` / Jupyter's own, to the end of `{code.split(';')[0]}`"
+        found.append(report(what, pairs, limit))
+    os.environ.pop("JUPYTER_PATH")
+    return found
 
 
 def loading() -> list[bool]:

@@ -47,6 +47,8 @@ _STEPS = {
     **{one.name: one.label for one in (*OUTCOMES, *UNSPECIFIED)},
 }
 
+_FROM_NOUGHT = {"domain": {"unionWith": [0, 1]}}
+"""An axis that begins at the left also where there is nothing but noughts, or nothing."""
 _ON_A_BAR = "click[event.item && event.item.datum && event.item.datum.step]"
 """A click beside the bars takes nothing back: a menu always says what is shown."""
 
@@ -222,14 +224,14 @@ def _bars(base: Any, label: str, sort: Any, chosen: Any, unit: str) -> Layers:
     counts = {"format": ",d", "tickCount": 5, "tickMinStep": 1}
     at: Channels = {
         "y": named,
-        "x": quantity("value", axis=counts, title=unit),
+        "x": quantity("value", axis=counts, scale=_FROM_NOUGHT, title=unit),
         "tooltip": [nominal(label, title=" "), nominal("shown", title=unit)],
     }
     marked = {"param": chosen.name}
     colour = {"condition": {**marked, "value": ACCENT}, "value": MARK}
     outline = {"condition": {**marked, "value": INK}, "value": None}
     bars = _marks(base, "bar", at | {"color": colour, "stroke": outline}, cursor="pointer")
-    at_foot = at | {"x": quantity("at", title=unit), "text": nominal("shown")}
+    at_foot = at | {"x": quantity("at", scale=_FROM_NOUGHT, title=unit), "text": nominal("shown")}
     words = _marks(
         base.transform_calculate(at="isValid(datum.value) ? datum.value : 0"),
         "text",

@@ -518,6 +518,9 @@ def titles(article: str | int) -> pl.DataFrame:
     Raises `UnknownValueError` for what no version has.
 
     Source: the captions of Form 1-M; the English names are this project's, or the user's own.
+
+    >>> titles("146")["name"].to_list()
+    ['Article 146. Torture']
     """
     rows = _names(forms()).rows
     row = str(article) if str(article) in rows else f"article:{article}"
@@ -553,7 +556,7 @@ def codebook(
     Source: the captions of Form 1-M as filed for 2022; the English names are this project's.
 
     >>> codebook("R1").height
-    425
+    453
     >>> codebook("пытки").select("section", "name", "label").row(0)
     ('R1', 'article:146', 'Article 146. Torture')
     """

@@ -200,7 +200,7 @@ def test_charts_stay_on_white_paper_in_the_dark_theme(lab):
     page = lab["context"]
     page.bring_to_front()
     page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
-    page.locator("body[data-jp-theme-light=false]").wait_for()
+    page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
     page.evaluate(f"({RUN})()")
     chart = page.locator(CHARTS).first
     chart.scroll_into_view_if_needed()

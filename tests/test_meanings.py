@@ -1,0 +1,65 @@
+"""What columns mean: asked for, and in the caption of a frame."""
+
+import polars as pl
+import pytest
+
+import kzresearch as kz
+from kzresearch import meanings, schemas
+from kzresearch.errors import UnknownValueError
+
+
+@pytest.fixture(scope="module")
+def figures() -> pl.DataFrame:
+    return kz.load_form_1m("2022-12", "KZ-75", "R1", "146")
+
+
+def test_every_column_measure_and_row_of_figures_is_described(figures):
+    told = kz.describe(figures)
+    assert told.filter(kind="column")["name"].to_list() == figures.columns
+    for name, meaning in told.filter(kind="column").select("name", "meaning").rows():
+        assert meaning == schemas.Form1M.columns()[name].metadata["description"]
+    assert set(told.filter(kind="measure")["name"]) == set(figures["measure"])
+    assert told.filter(kind="row")["meaning"].to_list() == ["Article 146. Torture"]
+    assert set(told["source"]) == {"form_1m"}
+    assert set(told.filter(kind="measure")["unit"]) == {"offences"}
+
+
+def test_a_derived_frame_keeps_the_meanings_that_are_the_same_everywhere(figures):
+    derived = figures.lazy().group_by("measure").agg(pl.col("value").sum(), mine=pl.len())
+    told = {line["name"]: line["meaning"] for line in kz.describe(derived).rows(named=True)}
+    assert told["measure"] == schemas.Form1M.columns()["measure"].metadata["description"]
+    assert told["mine"] is None
+    assert told["value"] is None  # which is one thing in one table and another in another
+
+
+def test_a_caption_says_what_a_frame_holds_in_which_units_and_from_where(figures):
+    assert meanings.caption(figures) == (
+        "Form 1-M: a row for each figure, cumulative from January to the month of the period. In offences. "
+        "Source: Committee on Legal Statistics and Special Accounts, Prosecutor General's Office of Kazakhstan, "
+        "Form 1-M."
+    )
+    assert "In persons." in meanings.caption(kz.load_population())
+    assert "which stand in their column" in meanings.caption(kz.load_published())
+    assert meanings.caption(pl.DataFrame({"period": ["2022-12"], "mine": [1]})) is None
+
+
+def test_in_a_notebook_frames_are_shown_with_it_and_others_as_they_are(figures):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    meanings.show_captions(shell)
+    other = pl.DataFrame({"mine": [1]})
+    shown = {name: shell.display_formatter.format(of)[0] for name, of in (("ours", figures), ("theirs", other))}
+    assert "In offences." in shown["ours"]["text/html"].partition("<caption")[2]
+    assert shown["theirs"]["text/html"] == other._repr_html_()
+    assert isinstance(figures, pl.DataFrame)
+
+
+def test_the_codebook_is_looked_up_by_section_by_words_and_by_article():
+    assert set(kz.codebook("R1")["section"]) == {"R1"}
+    found = kz.codebook("TORTURE")
+    assert set(found["name"]) >= {"article:146"}
+    assert kz.codebook("пытки")["name"].to_list()[0] == "article:146"
+    assert "146" in set(kz.codebook("146")["article"])
+    with pytest.raises(UnknownValueError, match="unknown section 'R99'"):
+        kz.codebook("R99")
