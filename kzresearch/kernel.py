@@ -4,7 +4,14 @@ So no notebook waits two seconds at `import altair`, whether it imports this pac
 package's `__init__`. Where Jupyter finds it: `JUPYTER_PATH`, see `kzresearch.lab`.
 """
 
+import sys
+from pathlib import Path
+
 if __name__ == "__main__":
+    if sys.path[0] == str(Path.cwd()):
+        del sys.path[
+            0
+        ]  # as ipykernel does: a file there may have a library's name; IPython adds it again
     from ipykernel.kernelapp import launch_new_instance
 
     launch_new_instance()

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 _CAPTIONS = {
     "CaseFlow": later("Case flow: a row for each base, disposition and part."),
     "Codebook": later("Codebook of Form 1-M: a row for each of its rows and columns."),
-    "Form1M": later("Form 1-M: a row for each figure, cumulative from January to the month of the period."),
+    "Form1M": later(
+        "Form 1-M: a row for each figure, cumulative from January to the month of the period."
+    ),
     "FreedomInTheWorld": later("Freedom in the World: a row for each country and edition."),
     "Population": later("Population on 1 January: a row for each figure."),
     "Published": later("Figures that others published, as they stand."),
@@ -54,10 +56,16 @@ def describe(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     ids = ", ".join(told.sources["id"].unique(maintain_order=True)) or None
     known = _by_name(whole)
     columns = pl.col("kind") == "column"
-    by_name = {at: pl.col("name").replace_strict(of, default=None, return_dtype=pl.String) for at, of in known.items()}
+    by_name = {
+        at: pl.col("name").replace_strict(of, default=None, return_dtype=pl.String)
+        for at, of in known.items()
+    }
     return lines.with_columns(
         source=pl.lit(ids, pl.String),
-        **{at: pl.when(columns).then(pl.coalesce(at, of)).otherwise(at) for at, of in by_name.items()},
+        **{
+            at: pl.when(columns).then(pl.coalesce(at, of)).otherwise(at)
+            for at, of in by_name.items()
+        },
     ).select("kind", "section", "name", "meaning", "unit", "source", "note")
 
 
@@ -72,8 +80,9 @@ def _by_name(frame: pl.DataFrame) -> dict[str, dict[str, str]]:
         told = {(one.metadata or {}).get("description") for one in every if one.dtype == dtype}
         if len(told) == 1 and (meaning := told.pop()):
             meanings[name] = meaning
-            unit = {(one.metadata or {}).get("unit") for one in every}
-            units |= {name: one for one in unit if one and len(unit) == 1}
+            told = {(one.metadata or {}).get("unit") for one in every}
+            if len(told) == 1 and (unit := told.pop()):
+                units[name] = unit
     return {"meaning": meanings, "unit": units}
 
 
@@ -117,7 +126,9 @@ def _sources(frame: pl.DataFrame) -> str | None:
     known = set(load_sources()["id"])
     if len(ids) > _FEW:
         return say("{n} sources, which stand in their column", n=len(ids))
-    return "; ".join(say(source(one)["attribution"]) if one in known else one for one in ids) or None
+    return (
+        "; ".join(say(source(one)["attribution"]) if one in known else one for one in ids) or None
+    )
 
 
 def show_captions(shell: Any) -> None:
@@ -132,8 +143,8 @@ def _table(frame: pl.DataFrame) -> str:
     import polars as pl
 
     words = not _IN_WORDS.isdisjoint(frame.columns)  # which are there to be read, so whole
-    with pl.Config(**({"fmt_str_lengths": 1000, "tbl_rows": 60} if words else {})):
-        shown = str(frame._repr_html_())  # noqa: SLF001  what Jupyter asks a frame for
+    with pl.Config(fmt_str_lengths=1000 if words else None, tbl_rows=60 if words else None):
+        shown = str(frame._repr_html_())
     if said := caption(frame):
         below = f'<caption style="caption-side: bottom; font-weight: normal; text-align: left">{html.escape(said)}</caption>'
         head, table, rest = shown.partition("<thead>")

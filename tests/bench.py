@@ -172,6 +172,7 @@ def ingest() -> list[bool]:
 
 PARTS = {
     "imports": imports,
+    "kernels": kernels,
     "loading": loading,
     "reader": reader,
     "batches": batches,

@@ -13,6 +13,7 @@ from kzresearch.boundaries import Boundaries
 from kzresearch.charts.dispositions import LINE
 from kzresearch.charts.theme import Layers, layer, quantity
 from kzresearch.geography import regional_report
+from kzresearch.language import in_order, speaking
 from kzresearch.peers import INDICES, among_peers
 from kzresearch.publications import trend
 
@@ -195,6 +196,64 @@ def test_periods_without_a_figure_are_a_sentence():
     assert found.data == "*Torture: nothing to draw, no figure is at hand.*"
 
 
+def explored(chart) -> list[dict]:
+    return chart.to_dict()["datasets"]["cases"]
+
+
+def test_explorer_holds_the_case_flows_that_can_be_chosen():
+    chart = kz.charts.explorer(region="KZ-75", articles=["362"])
+    held = explored(chart)
+    assert {line["row"] for line in held} == {"article:146", "article:362"}
+    assert len(held) == 2 * 21 * 2
+    for region, article in (("KZ", "146"), ("KZ-75", "362")):
+        (line,) = [
+            one
+            for one in held
+            if (one["period"], one["region"], one["row"])
+            == ("2022-12", region, f"article:{article}")
+        ]
+        flow = kz.case_flow("2022-12", region, article)
+        for step, count in flow.filter(kind="outcome").select("step", "count").rows():
+            assert line[step] == count, step
+        assert line["gross_caseload"] == flow["count"][0]
+    assert (
+        "Shown first: Article 146. Torture, Almaty, January–December 2022"
+        in chart.to_dict()["description"]
+    )
+
+
+def test_explorer_has_nothing_where_nothing_is_reported_and_never_a_nought():
+    held = explored(kz.charts.explorer("2021-02"))
+    (press,) = [
+        one
+        for one in held
+        if (one["period"], one["region"], one["row"]) == ("2021-02", "KZ", "article:146")
+    ]
+    assert press["registered"] == 88
+    assert press["terminated_unspecified"] == 40
+    assert not {"gross_caseload", "pending", "terminated_rehabilitating"} & press.keys()
+    others = [one for one in held if one["period"] == "2021-02" and one["region"] != "KZ"]
+    assert len(others) > 20
+    assert all(one.keys() == {"period", "region", "row"} for one in others)
+
+
+def test_explorer_in_another_language_orders_and_names_regions_by_it():
+    with speaking("ru"):
+        chart = kz.charts.explorer(articles=["146"])
+    (region,) = [one for one in chart.to_dict()["params"] if one["name"] == "region"]
+    labels = region["bind"]["region"]["labels"]
+    with speaking("ru"):
+        assert labels[1:] == in_order(labels[1:])
+    assert "Алматы" in labels
+
+
+def test_explorer_refuses_what_the_data_does_not_have():
+    with pytest.raises(kz.UnknownValueError):
+        kz.charts.explorer("2021-02", "KZ-75")
+    with pytest.raises(kz.UnknownValueError):
+        kz.charts.explorer(articles=["999"])
+
+
 def every_chart() -> dict[str, list]:
     """Charts of every kind, with and without what they may have, by the function that drew them."""
     charts, regions, peers = (
@@ -213,6 +272,7 @@ def every_chart() -> dict[str, list]:
     return {
         "bars": [charts.bars(counts, "T", "offences", "S")],
         "cases": [charts.cases(split([5, 2], of_year), "T", "S") for of_year in (None, [3, 2])],
+        "explorer": [charts.explorer(articles=["146", "362"])],
         "freedom": [charts.freedom(kz.load_freedom_in_the_world(), [2022], "T", "S")],
         "funnel": [charts.funnel(regions.funnel_of_rates(), "T", "persons", "rate", "S")],
         "intervals": [charts.intervals(one, "T", "share", "S") for one in (estimates(), several)],

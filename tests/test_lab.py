@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from jupyter_client.manager import start_new_kernel
@@ -23,14 +24,19 @@ def test_copies_are_the_notebooks_and_nothing_is_overwritten(tmp_path):
     assert [name for name, copied in done.items() if not copied] == ["case_flow"]
     assert mine.read_text() == "mine"
     assert {path.stem for path in tmp_path.iterdir()} == set(done) == set(ORDER)
-    assert json.loads((tmp_path / "start_here.ipynb").read_text()) == find_notebook("start_here").content
+    assert (
+        json.loads((tmp_path / "start_here.ipynb").read_text())
+        == find_notebook("start_here").content
+    )
     assert not any(dict(lab.copy_notebooks(tmp_path)).values())
 
 
 def test_a_copy_in_another_language_is_the_same_notebook_with_another_default(tmp_path):
     list(lab.copy_notebooks(tmp_path, "ru"))
     copy = notebook_of("start_here", (tmp_path / "start_here.ipynb").read_bytes())
-    assert [(one.name, one.default) for one in copy.parameters if one.name == "language"] == [("language", "ru")]
+    assert [(one.name, one.default) for one in copy.parameters if one.name == "language"] == [
+        ("language", "ru")
+    ]
     own = find_notebook("start_here").content
     assert [cell["id"] for cell in copy.content["cells"]] == [cell["id"] for cell in own["cells"]]
     with pytest.raises(UnknownValueError, match="language"):
@@ -49,7 +55,9 @@ def test_without_jupyterlab_one_sentence_says_what_to_install(tmp_path):
         "import sys; sys.modules['jupyterlab'] = None; sys.modules['jupyterlab.labapp'] = None; "
         "from kzresearch.cli import main; main(['lab'])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         'Error: JupyterLab is not installed; install it: pip install "kzresearch[lab]"'
@@ -63,7 +71,9 @@ def test_its_kernel_is_pythons_own_and_leaves_the_slow_parser_out(monkeypatch):
         said = []
         client.execute_interactive(
             "import altair, jsonschema, sys; print(sys.modules.get('rfc3987_syntax', 'there'), '' in sys.path)",
-            output_hook=lambda message: said.append(message["content"].get("text", message["content"])),
+            output_hook=lambda message: said.append(
+                message["content"].get("text", message["content"])
+            ),
         )
     finally:
         client.stop_channels()
@@ -74,7 +84,9 @@ def test_its_kernel_is_pythons_own_and_leaves_the_slow_parser_out(monkeypatch):
 def test_a_hosted_jupyterlab_is_built_from_the_lock():
     folder = ROOT / ".binder"
     assert (folder / "requirements.txt").read_text() == "-r ../requirements.lock\n"
-    (version,) = re.findall(r"^python-(3\.\d+)$", (folder / "runtime.txt").read_text(), re.MULTILINE)
+    (version,) = re.findall(
+        r"^python-(3\.\d+)$", (folder / "runtime.txt").read_text(), re.MULTILINE
+    )
     wanted = re.search(r'requires-python = ">=(3\.\d+)"', (ROOT / "pyproject.toml").read_text())[1]
     assert [int(part) for part in version.split(".")] >= [int(part) for part in wanted.split(".")]
     for name in ("postBuild", "start"):
@@ -83,9 +95,16 @@ def test_a_hosted_jupyterlab_is_built_from_the_lock():
         assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
     assert "--no-deps" in (folder / "postBuild").read_text()
     told = "import os; print(os.environ['JUPYTER_PATH'], os.environ['JUPYTER_CONFIG_PATH'])"
-    paths = {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    paths = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
     kept = {key: value for key, value in os.environ.items() if not key.startswith("JUPYTER")}
     done = subprocess.run(
-        [folder / "start", sys.executable, "-c", told], env=kept | paths, capture_output=True, text=True, check=True
+        [folder / "start", sys.executable, "-c", told],
+        env=kept | paths,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.split() == [str(lab.configuration())] * 2

@@ -49,7 +49,10 @@ def test_in_a_notebook_frames_are_shown_with_it_and_others_as_they_are(figures):
     shell = InteractiveShell()
     meanings.show_captions(shell)
     other = pl.DataFrame({"mine": [1]})
-    shown = {name: shell.display_formatter.format(of)[0] for name, of in (("ours", figures), ("theirs", other))}
+    shown = {
+        name: shell.display_formatter.format(of)[0]
+        for name, of in (("ours", figures), ("theirs", other))
+    }
     assert "In offences." in shown["ours"]["text/html"].partition("<caption")[2]
     assert shown["theirs"]["text/html"] == other._repr_html_()
     assert isinstance(figures, pl.DataFrame)

@@ -102,11 +102,17 @@ def explorer(
         "their shares of it. On a page and in JupyterLab, the menus below and a click on a bar choose what is shown.",
         sources=_sources(when),
     )
-    return Panels(vconcat=views, spacing=14).add_params(*choices).properties(
-        datasets={"cases": [_stated(line) for line in known.iter_rows(named=True)]},
-        title=heading(say("What became of the cases: choose region, article and period"), source),
-        description=_told(known, first, given, steps),
-        autosize=alt.AutoSizeParams(type="pad"),
+    return (
+        Panels(vconcat=views, spacing=14)
+        .add_params(*choices)
+        .properties(
+            datasets={"cases": [_stated(line) for line in known.iter_rows(named=True)]},
+            title=heading(
+                say("What became of the cases: choose region, article and period"), source
+            ),
+            description=_told(known, first, given, steps),
+            autosize=alt.AutoSizeParams(type="pad"),
+        )
     )
 
 
@@ -114,7 +120,9 @@ def _frequent(periods: Sequence[str]) -> list[str]:
     """Articles of many cases in the country, in one of the periods."""
     measures = ("in_proceedings", "terminated_rehabilitating")
     found = datasets.load_form_1m(periods, COUNTRY, "R1", measure=measures)
-    many = found.group_by("period", "row").agg(pl.col("value").sum()).filter(pl.col("value") >= MANY)
+    many = (
+        found.group_by("period", "row").agg(pl.col("value").sum()).filter(pl.col("value") >= MANY)
+    )
     rows = set(many["row"])
     return [one for one in datasets.articles() if f"article:{one}" in rows]
 
@@ -176,10 +184,11 @@ def _menu(name: str, title: str, choices: dict[str, str], value: str) -> Any:
 
 def _chosen(name: str, title: str, choices: dict[str, str], value: str) -> Any:
     """What a menu and a click on a bar choose alike."""
+    bind: Any = {name: _select(title, choices)}
     return alt.selection_point(
         name=name,
         fields=[name],
-        bind={name: _select(title, choices)},
+        bind=bind,
         value=[{name: value}],
         on=_ON_A_BAR,
         clear=False,

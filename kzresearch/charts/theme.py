@@ -41,6 +41,7 @@ def as_data(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
 @alt.theme.register("kzresearch", enable=False)
 def _theme() -> alt.theme.ThemeConfig:
     numbers: Any = of_numbers()
+    guides: Any = {"guide-label": {"fill": INK}, "guide-title": {"fill": INK}}
     return {
         "config": {
             **({"locale": {"number": numbers}} if numbers else {}),
@@ -75,7 +76,7 @@ def _theme() -> alt.theme.ThemeConfig:
                 "titleColor": INK,
             },
             # on white paper in JupyterLab's dark theme too, whose colours for text are light
-            "style": {"guide-label": {"fill": INK}, "guide-title": {"fill": INK}},
+            "style": guides,
             "bar": {"color": MARK},
             "rule": {"color": MARK, "strokeWidth": 2},
             "line": {"color": MARK, "strokeWidth": 2},

@@ -616,7 +616,7 @@ def _look_up(words: str, form: str) -> dy.DataFrame[Codebook] | None:
     holding = [text.str.contains(words.strip().lower(), literal=True) for text in texts]
     every = codebook(form=form)
     found = every.filter(pl.any_horizontal(pl.col("article") == words.strip(), *holding))
-    return found if found.height else None
+    return Codebook.validate(found) if found.height else None
 
 
 def parse_articles(caption: str) -> list[tuple[str, str | None, str | None]]:

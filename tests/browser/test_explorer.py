@@ -22,7 +22,10 @@ def expected(region: str, article: str) -> list[str]:
     flow = kz.case_flow("2022-12", region, article)
     steps = flow.filter(flow["kind"].eq("outcome") | flow["step"].eq("gross_caseload"))
     whole = steps["count"][0]
-    return [f"{count:,.0f}" + (f" · {count / whole * 100:.1f} %" if number else "") for number, count in enumerate(steps["count"])]
+    return [
+        f"{count:,.0f}" + (f" · {count / whole * 100:.1f} %" if number else "")
+        for number, count in enumerate(steps["count"])
+    ]
 
 
 def test_menus_and_bars_choose_what_the_table_has(page_path, opened):
@@ -33,7 +36,10 @@ def test_menus_and_bars_choose_what_the_table_has(page_path, opened):
         live.locator("svg").wait_for()
         said = expected("KZ", "146")
         assert [text.replace("\xa0", " ") for text in bars(live)[: len(said)]] == said
-        menu = {name: live.locator("label", has_text=name).locator("select") for name in ("Article", "Period", "Shown by region")}
+        menu = {
+            name: live.locator("label", has_text=name).locator("select")
+            for name in ("Article", "Period", "Shown by region")
+        }
         region = live.locator("label", has=page.get_by_text("Region", exact=True)).locator("select")
         region.select_option("KZ-75")
         menu["Article"].select_option("article:362")
@@ -46,11 +52,15 @@ def test_menus_and_bars_choose_what_the_table_has(page_path, opened):
         menu["Period"].select_option("2022-12")
         menu["Article"].select_option("article:146")
         page.wait_for_timeout(300)
-        live.locator(".mark-rect").first.locator("path").nth(1).click()  # a disposition, for the regions
+        live.locator(".mark-rect").first.locator("path").nth(
+            1
+        ).click()  # a disposition, for the regions
         page.wait_for_timeout(300)
         assert menu["Shown by region"].input_value() == "terminated_rehabilitating"
         by_region = live.locator(".mark-text.role-mark").nth(1).locator("text").all_text_contents()
-        wanted = kz.load_form_1m("2022-12", section="R1", article="146", measure="terminated_rehabilitating")
+        wanted = kz.load_form_1m(
+            "2022-12", section="R1", article="146", measure="terminated_rehabilitating"
+        )
         counts = [int(text.split(" ·")[0].replace(",", "")) for text in by_region]
         assert sorted(counts) == sorted(wanted["value"].to_list())
         live.locator(".mark-rect").nth(1).locator("path").first.click()

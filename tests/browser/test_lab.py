@@ -62,8 +62,17 @@ def server(folder: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     token, home = secrets.token_hex(16), folder / "home"
     home.mkdir()
-    kept = {key: os.environ[key] for key in ("PATH", "KZRESEARCH_STORE", "PYTHONPATH") if key in os.environ}
-    options = [f"--port={port}", "--ip=127.0.0.1", "--no-browser", f"--IdentityProvider.token={token}"]
+    kept = {
+        key: os.environ[key]
+        for key in ("PATH", "KZRESEARCH_STORE", "PYTHONPATH")
+        if key in os.environ
+    }
+    options = [
+        f"--port={port}",
+        "--ip=127.0.0.1",
+        "--no-browser",
+        f"--IdentityProvider.token={token}",
+    ]
     options += ["--LabApp.expose_app_in_browser=True", "--allow-root"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
@@ -116,7 +125,9 @@ def lab(browser: Browser, server: str) -> Iterator[dict[str, Page]]:
         pages = {name: opened(name) for name in ORDER}
         for page in pages.values():
             page.bring_to_front()
-            page.evaluate(f"() => {{ window.done = ({RUN})(); window.done.then(() => window.over = true); }}")
+            page.evaluate(
+                f"() => {{ window.done = ({RUN})(); window.done.then(() => window.over = true); }}"
+            )
         for page in pages.values():
             page.wait_for_function("window.over === true")
         yield pages
@@ -163,13 +174,17 @@ def test_the_explorer_reacts_to_menus_and_to_a_click(lab):
     chart = page.locator(CHARTS, has=page.locator(".vega-bindings"))
     chart.scroll_into_view_if_needed()
     canvas = drawing(chart)
-    menus = {name: chart.locator("label", has_text=name).locator("select") for name in ("Article", "Period")}
+    menus = {
+        name: chart.locator("label", has_text=name).locator("select")
+        for name in ("Article", "Period")
+    }
     region = chart.locator("label", has=page.get_by_text("Region", exact=True)).locator("select")
     seen = [canvas.evaluate("canvas => canvas.toDataURL()")]
 
     def changed() -> None:
         page.wait_for_function(
-            "([canvas, before]) => !before.includes(canvas.toDataURL())", arg=[canvas.element_handle(), seen]
+            "([canvas, before]) => !before.includes(canvas.toDataURL())",
+            arg=[canvas.element_handle(), seen],
         )
         seen.append(canvas.evaluate("canvas => canvas.toDataURL()"))
 
@@ -199,7 +214,9 @@ def test_what_there_is_in_the_folder_is_kept(folder, server, lab):
 def test_charts_stay_on_white_paper_in_the_dark_theme(lab):
     page = lab["context"]
     page.bring_to_front()
-    page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    page.evaluate(
+        "jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+    )
     page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
     page.evaluate(f"({RUN})()")
     chart = page.locator(CHARTS).first
