@@ -156,7 +156,7 @@ def test_wheel_carries_data_and_notebooks_and_works_outside_a_checkout(tmp_path)
     from kzresearch import records
     from kzresearch.notebooks import find_notebook
 
-    assert run_id == records.environment().run_id(find_notebook("period_report").content, {})
+    assert run_id == records.environment().run_id(find_notebook("start_here").content, {})
 
 
 def test_a_fault_of_the_project_itself_is_a_sentence_without_paths(monkeypatch, tmp_path):
