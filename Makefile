@@ -1,6 +1,6 @@
 # Sets up .venv in this folder from the lock file, and uses nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help report test bench fuzz verify lab data check lock picture
+.PHONY: help report test bench fuzz verify lab docs data check lock picture
 
 PYTHON ?= python3
 VENV := .venv
@@ -36,6 +36,10 @@ verify: $(READY) ## prove that the report's outputs do not depend on hash seed, 
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	@$(BIN)/kzresearch lab notebooks
+
+docs: $(READY) ## build the documentation as a site, to be read without a network, into out/docs
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --nitpicky --doctree-dir out/doctrees docs out/docs
+	@echo "wrote out/docs/index.html"
 
 data: $(READY) ## build the tables in data/ again from the raw files (KZRESEARCH_RAW, or downloaded)
 	@$(BIN)/kzresearch build

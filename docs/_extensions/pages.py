@@ -1,0 +1,83 @@
+"""What the pages have that is not in their Markdown: the codebook's tables, and docstrings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import polars as pl
+from sphinx.application import Sphinx
+
+from kzresearch.form_1m import codebook
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Hooks into Sphinx."""
+    app.connect("source-read", _with_codebook)
+    app.connect("autodoc-process-docstring", _as_restructured_text)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _with_codebook(_app: Sphinx, page: str, content: list[str]) -> None:
+    if page == "codebook":
+        content[0] += "\n".join(_tables())
+
+
+def _as_restructured_text(
+    _app: Sphinx, _kind: str, _name: str, _object: Any, _options: Any, lines: list[str]
+) -> None:
+    """Indented blocks are samples, as in Markdown; all else of a docstring reads alike in both."""
+    before = ""
+    for place, line in reversed(list(enumerate(lines))):
+        before = lines[place - 1] if place else ""
+        if line.startswith("    ") and not before.strip() and not _inside(lines, place):
+            lines[place:place] = [".. code-block:: python", ""]
+
+
+def _inside(lines: list[str], place: int) -> bool:
+    """Whether what stands before, blank lines aside, is a part of the same block or of a list."""
+    above = next((line for line in reversed(lines[:place]) if line.strip()), "")
+    return above.startswith((" ", "- ", "* ", ".. "))
+
+
+def _tables() -> Iterator[str]:
+    frame = codebook.codebook()
+    yield "\n## Sections\n"
+    yield _table(
+        ("section", "title", "counts"),
+        codebook.sections().select("section", "title_en", "scope").iter_rows(),
+    )
+    yield "## Measures\n"
+    yield "What the columns of the form count, with the captions they have there.\n"
+    yield _table(("measure", "unit", "sections", "meaning", "official caption"), _measures(frame))
+    yield "## Rows\n"
+    yield "English titles of articles are this project's translations.\n"
+    yield _table(("row", "English", "official title"), _rows(frame))
+
+
+def _measures(frame: pl.DataFrame) -> Iterator[tuple[str, ...]]:
+    columns = frame.filter(kind="column")
+    for measure, meaning in codebook.measure_descriptions():
+        where = columns.filter(name=measure)
+        units, sections, captions = (
+            where[name].drop_nulls().unique(maintain_order=True)
+            for name in ("unit", "section", "caption")
+        )
+        places = ", ".join(sections) or "publications only"
+        yield f"`{measure}`", ", ".join(units), places, meaning, "; ".join(captions)
+
+
+def _rows(frame: pl.DataFrame) -> Iterator[tuple[str, ...]]:
+    captions = dict(
+        frame.filter(kind="row").unique("name", keep="first").select("name", "caption").iter_rows()
+    )
+    for row, name, title in codebook.row_names().select("row", "name", "title_ru").iter_rows():
+        yield f"`{row}`", name, title or captions.get(row) or ""
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    names = list(header)
+    return "\n".join([line(names), line("---" for _ in names), *map(line, rows)]) + "\n"

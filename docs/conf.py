@@ -1,0 +1,43 @@
+"""Settings of the documentation's site, which `make docs` builds of the Markdown files beside this one."""
+
+import sys
+from pathlib import Path
+
+import kzresearch
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+
+project = "kzresearch"
+author = "kzresearch contributors"
+project_copyright = author
+release = kzresearch.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "sphinx_copybutton", "pages"]
+exclude_patterns = ["_extensions"]
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!kzresearch\.).*")]  # no other site is asked for its names
+
+myst_heading_anchors = 4  # headings have the addresses that GitHub gives them
+
+default_role = "code"  # in docstrings `names` stand as in Markdown
+autodoc_typehints_format = "short"
+maximum_signature_line_length = 80
+
+html_theme = "pydata_sphinx_theme"
+html_title = "kzresearch"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_use_index = False
+html_show_search_summary = False  # they are fetched, which a page opened from a file may not do
+html_theme_options = {
+    "navbar_align": "left",
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "show_toc_level": 2,
+}
+html_sidebars = {"index": []}
+
+copybutton_prompt_text = ">>> |\\.\\.\\. |\\$ "
+copybutton_prompt_is_regexp = True
