@@ -38,7 +38,7 @@ lab: $(READY) ## open the notebooks in JupyterLab
 	@$(BIN)/kzresearch lab notebooks
 
 docs: $(READY) ## build the documentation as a site, to be read without a network, into out/docs
-	@$(BIN)/sphinx-build --quiet --fail-on-warning --nitpicky --doctree-dir out/doctrees docs out/docs
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --fresh-env --doctree-dir out/doctrees docs out/docs
 	@echo "wrote out/docs/index.html"
 
 data: $(READY) ## build the tables in data/ again from the raw files (KZRESEARCH_RAW, or downloaded)

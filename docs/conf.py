@@ -15,7 +15,7 @@ release = kzresearch.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "sphinx_copybutton", "pages"]
 exclude_patterns = ["_extensions"]
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!kzresearch\.).*")]  # no other site is asked for its names
+nitpick_ignore_regex = [("py:class", ".*")]  # types in signatures: their names are enough
 
 myst_heading_anchors = 4  # headings have the addresses that GitHub gives them
 
@@ -27,6 +27,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "kzresearch"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["find.js"]
 html_copy_source = False
 html_use_index = False
 html_show_search_summary = False  # they are fetched, which a page opened from a file may not do

@@ -60,7 +60,8 @@ def proportion(
 ) -> Interval:
     """The share `successes / total` (0 to 1) with its interval.
 
-    `wilson`: the score interval, all p with |x/n − p| ≤ z √(p (1 − p) / n), as SciPy's `binomtest`
+    `wilson`: the score interval, all p with `|x/n − p| ≤ z √(p (1 − p) / n)`, as SciPy's
+    `binomtest`
     has it. `jeffreys`: the quantiles (1 ∓ level) / 2 of Beta(x + ½, n − x + ½), the lower limit 0
     for x = 0 and the upper 1 for x = n. For a complete count the interval is about the process
     that divided the cases, not about sampling (see the module).

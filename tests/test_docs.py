@@ -40,7 +40,7 @@ from tests.workbooks import Values, make_whole_form, rewrite
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-SHOWN = {"text", "sql", "yaml", "toml", "csv", "bibtex"}
+SHOWN = {"text", "sql", "yaml", "toml"}
 """Languages of blocks that are no commands."""
 REGIONS = [("1971", "Astana", "Астана"), ("1975", "Almaty", "Алматы")]
 FOLDERS = ["reports/2023-12", "."]

@@ -11,14 +11,20 @@ from sphinx.application import Sphinx
 from kzresearch.form_1m import codebook
 
 
+OUTSIDE = {"../data/README.md": "data.md", "../CHANGELOG.md": "changelog.md"}
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Hooks into Sphinx."""
-    app.connect("source-read", _with_codebook)
+    app.connect("source-read", _completed)
     app.connect("autodoc-process-docstring", _as_restructured_text)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _with_codebook(_app: Sphinx, page: str, content: list[str]) -> None:
+def _completed(_app: Sphinx, page: str, content: list[str]) -> None:
+    """A link to a page outside this folder leads to the page that has it here."""
+    for outside, inside in OUTSIDE.items():
+        content[0] = content[0].replace(f"]({outside})", f"]({inside})")
     if page == "codebook":
         content[0] += "\n".join(_tables())
 
@@ -31,7 +37,7 @@ def _as_restructured_text(
     for place, line in reversed(list(enumerate(lines))):
         before = lines[place - 1] if place else ""
         if line.startswith("    ") and not before.strip() and not _inside(lines, place):
-            lines[place:place] = [".. code-block:: python", ""]
+            lines[place:place] = ["::", ""]
 
 
 def _inside(lines: list[str], place: int) -> bool:
@@ -42,7 +48,8 @@ def _inside(lines: list[str], place: int) -> bool:
 
 def _tables() -> Iterator[str]:
     frame = codebook.codebook()
-    yield "\n## Sections\n"
+    yield '\n<div id="find"></div>\n'
+    yield "## Sections\n"
     yield _table(
         ("section", "title", "counts"),
         codebook.sections().select("section", "title_en", "scope").iter_rows(),
