@@ -21,7 +21,6 @@ myst_heading_anchors = 4  # headings have the addresses that GitHub gives them
 
 default_role = "code"  # in docstrings `names` stand as in Markdown
 autodoc_typehints_format = "short"
-maximum_signature_line_length = 80
 
 html_theme = "pydata_sphinx_theme"
 html_title = "kzresearch"
@@ -38,6 +37,7 @@ html_theme_options = {
     "footer_end": [],
     "show_toc_level": 2,
 }
+html_context = {"default_mode": "auto"}
 html_sidebars = {"index": []}
 
 copybutton_prompt_text = ">>> |\\.\\.\\. |\\$ "

@@ -61,10 +61,9 @@ def proportion(
     """The share `successes / total` (0 to 1) with its interval.
 
     `wilson`: the score interval, all p with `|x/n − p| ≤ z √(p (1 − p) / n)`, as SciPy's
-    `binomtest`
-    has it. `jeffreys`: the quantiles (1 ∓ level) / 2 of Beta(x + ½, n − x + ½), the lower limit 0
-    for x = 0 and the upper 1 for x = n. For a complete count the interval is about the process
-    that divided the cases, not about sampling (see the module).
+    `binomtest` has it. `jeffreys`: the quantiles (1 ∓ level) / 2 of Beta(x + ½, n − x + ½), the
+    lower limit 0 for x = 0 and the upper 1 for x = n. For a complete count the interval is about
+    the process that divided the cases, not about sampling (see the module).
 
     Returns `Interval(estimate, lower, upper)`, all None for a total of 0 or a figure of None.
 

@@ -23,13 +23,10 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urldefrag
 
 import click
 import pytest
 import yaml
-from axe_playwright_python.sync_playwright import Axe
-from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
 
 import kzresearch as kz
@@ -208,7 +205,9 @@ def check_command(words: list[str]) -> None:
             from distributed.cli import dask_scheduler, dask_worker
 
             understood(
-                click.Group(commands={"scheduler": dask_scheduler.main, "worker": dask_worker.main}),
+                click.Group(
+                    commands={"scheduler": dask_scheduler.main, "worker": dask_worker.main}
+                ),
                 name,
                 rest,
             )

@@ -10,7 +10,6 @@ from sphinx.application import Sphinx
 
 from kzresearch.form_1m import codebook
 
-
 OUTSIDE = {"../data/README.md": "data.md", "../CHANGELOG.md": "changelog.md"}
 
 
