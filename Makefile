@@ -22,7 +22,7 @@ report: $(READY) ## run every notebook on the bundled data and write the pages, 
 	@$(BIN)/kzresearch report
 
 test: $(READY) ## run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 bench: $(READY) ## measure speed and memory, as ratios within one run
 	@$(BIN)/python -m tests.bench
