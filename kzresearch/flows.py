@@ -196,7 +196,9 @@ def flow_figures(
         pending = replace(pending, value=None, note=note, shown=say(figures.CONTRADICTED))
     steps["pending"] = replace(
         pending,
-        formula="net caseload − completed − interrupted − term expired − transferred − time-barred",
+        formula=later(
+            "net caseload − completed − interrupted − term expired − transferred − time-barred"
+        ),
     )
     label, gross = bases["gross_caseload"]
     bases["gross_caseload"] = label, _checked(gross, [steps[one.name] for one in OUTCOMES])
@@ -235,7 +237,7 @@ def _bases(found: Callable[..., Figure], *, cohort: bool) -> dict[str, tuple[str
     of_year = found("terminated_rehabilitating", "R1-1")
     gross = (net + terminated).named("in_proceedings + terminated_rehabilitating")
     gross_registered = (registered + of_year).named(
-        "registered + terminated_rehabilitating of the year's registrations (R1-1)"
+        later("registered + terminated_rehabilitating of the year's registrations (R1-1)")
     )
     carried = (gross - gross_registered).named("gross_caseload − gross_registered")
     return {
