@@ -565,7 +565,9 @@ def test_results_are_those_of_the_records(unpacked: Path):
     typed = results(unpacked)
     assert (unpacked / "results.csv").read_bytes() == in_lines(typed)
     named = [one for one in shown.columns if one.startswith("parameter_")]
-    assert sorted(named) == [f"parameter_{n}" for n in ("article", "n", "period", "region", "text")]
+    assert sorted(named) == [
+        f"parameter_{n}" for n in ("article", "language", "n", "period", "region", "text")
+    ]
     fields = {
         field["name"]: (field["type"], field["description"])
         for one in package(unpacked)["resources"]
