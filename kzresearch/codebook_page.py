@@ -100,7 +100,7 @@ def _codebook() -> Iterator[str]:
 
 
 def _measures() -> Iterator[tuple[str, str, str, str]]:
-    columns = codebook.codebook().filter(pl.col("kind") == "column")
+    columns = codebook.lines().filter(pl.col("kind") == "column")
     for measure, description in codebook.measure_descriptions():
         where = columns.filter(pl.col("name") == measure)
         units = ", ".join(where["unit"].unique(maintain_order=True)) or "offences"

@@ -23,6 +23,7 @@ from kzresearch.datasets import every_workbook
 from kzresearch.errors import KzresearchError, OutputError, UnknownValueError
 from kzresearch.form_1m import codebook as form
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
+from kzresearch.language import later
 from kzresearch.publish.datapackage import TABLES, origin
 from kzresearch.sources import load_sources, own_workbooks, source_of
 
@@ -38,9 +39,11 @@ CONTRACTS: dict[type[dy.Schema], tuple[str, ...]] = {
 }
 """The contract of every table, with the sources of one whose rows do not name them."""
 _NESTED = {
-    "cells": "every cell that the figure was taken from: {workbook, cell}, workbook a sha256",
-    "parameters": "the parameters of the run",
-    "sources": "ids in load_sources()",
+    "cells": later(
+        "every cell that the figure was taken from: {workbook, cell}, workbook a sha256"
+    ),
+    "parameters": later("the parameters of the run"),
+    "sources": later("ids in load_sources()"),
 }
 """What a column of lists or structs is, in whatever table."""
 _ALIKE = 3
@@ -258,14 +261,14 @@ def _columns(frame: pl.DataFrame, contract: type[dy.Schema] | None) -> Iterator[
         of = (known[name].metadata or {}) if name in known and known[name].dtype == dtype else {}
         unit = of.get("unit", "")
         if of and name == "value" and "unit" in frame.columns:
-            unit = "as the column unit says"
+            unit = later("as the column unit says")
         meaning = of.get("description") or (_NESTED.get(name) if dtype.is_nested() else None)
         yield {"kind": "column", "name": name} | _stated(meaning=meaning, unit=unit)
 
 
 def _form(frame: pl.DataFrame) -> pl.DataFrame:
     """A line for each row and measure of Form 1-M that occurs, section by section."""
-    book = pl.DataFrame(form.codebook())
+    book = form.lines()
     if "section" in frame.columns:
         book = book.filter(pl.col("section").is_in(frame["section"].unique().implode()))
     lines = []

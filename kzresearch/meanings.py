@@ -33,7 +33,7 @@ _FEW = 3
 def describe(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """What each column of a frame means, its unit and its source; filtered and derived frames too.
 
-    Of figures of Form 1-M also what every measure and row means that occurs in them.
+    In the reader's language, of figures of Form 1-M also what every measure and row means that occurs in them.
 
     Returns one line per column, then per measure and row: `kind` (column, measure or row), `section`,
     `name`, `meaning`, `unit`, `source` (ids in `load_sources()`), `note`. A column that no table of this
@@ -49,6 +49,7 @@ def describe(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     import polars as pl
 
     from kzresearch.exports import told_of
+    from kzresearch.form_1m import codebook
 
     whole = frame.lazy().collect()
     told = told_of(whole)
@@ -60,13 +61,19 @@ def describe(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
         at: pl.col("name").replace_strict(of, default=None, return_dtype=pl.String)
         for at, of in known.items()
     }
-    return lines.with_columns(
+    lines = lines.with_columns(
         source=pl.lit(ids, pl.String),
         **{
             at: pl.when(columns).then(pl.coalesce(at, of)).otherwise(at)
             for at, of in by_name.items()
         },
-    ).select("kind", "section", "name", "meaning", "unit", "source", "note")
+    )
+    units = [unit and translated(unit) for unit in lines["unit"]]
+    return (
+        codebook.in_words(lines, "meaning")
+        .with_columns(pl.Series("unit", units, pl.String))
+        .select("kind", "section", "name", "meaning", "unit", "source", "note")
+    )
 
 
 def _by_name(frame: pl.DataFrame) -> dict[str, dict[str, str]]:

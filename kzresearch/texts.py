@@ -16,7 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
-from kzresearch import language, sources
+from kzresearch import exports, language, sources
 from kzresearch.form_1m import codebook
 from kzresearch.notebooks import Notebook, notebooks
 from kzresearch.resources import data_dir, read_texts
@@ -85,8 +85,9 @@ def _said() -> Iterator[tuple[str, str]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         where = path.relative_to(PACKAGE).as_posix()
         yield from ((where, text) for text in _in_code(path.read_text(encoding="utf-8")))
-    measures = read_texts(PACKAGE / "form_1m" / "codebook" / "measures.csv")["measure"]
-    yield from (("codebook/measures.csv", name.replace("_", " ")) for name in measures)
+    measures = read_texts(PACKAGE / "form_1m" / "codebook" / "measures.csv")
+    yield from (("codebook/measures.csv", name.replace("_", " ")) for name in measures["measure"])
+    yield from (("codebook/measures.csv", text) for text in measures["description"])
     identities = read_texts(PACKAGE / "form_1m" / "codebook" / "identities.csv")["description"]
     yield from (("codebook/identities.csv", text) for text in identities.drop_nulls())
     for path in sorted((PACKAGE / "publish" / "template").rglob("*.j2")):
@@ -108,6 +109,15 @@ def _said() -> Iterator[tuple[str, str]]:
                 parts = value.split(PARTED[column]) if column in PARTED else [value]
                 yield from ((name, text) for text in parts)
     yield from (("schemas.py", name.replace("_", " ")) for name in INDICATORS)
+    yield from (("schemas.py", text) for text in _of_columns())
+
+
+def _of_columns() -> Iterator[str]:
+    """What the columns of the tables mean, and their units."""
+    for contract in exports.CONTRACTS:
+        for column in contract.columns().values():
+            told = column.metadata or {}
+            yield from (told[of] for of in ("description", "unit") if of in told)
 
 
 def of_notebook(notebook: Notebook) -> Iterator[str]:

@@ -21,7 +21,7 @@ import polars as pl
 
 from kzresearch.errors import FormError, UnknownValueError, unknown_value
 from kzresearch.form_1m.version_files import GEOMETRY, VersionFile
-from kzresearch.language import current, later, say, translated
+from kzresearch.language import current, later, noted, say, translated
 from kzresearch.resources import read_texts, store_location
 from kzresearch.schemas import Codebook
 
@@ -562,6 +562,11 @@ def codebook(
     """
     if isinstance(section, str) and (found := _look_up(section, form)) is not None:
         return found
+    return Codebook.validate(in_words(lines(section, form), "label"))
+
+
+def lines(section: str | Sequence[str] | None = None, form: str = BUNDLED) -> pl.DataFrame:
+    """What `codebook` gives of sections, in English: for files, which are the same in every language."""
     version = _version(form)
     names = version.section_names
     wanted = names if section is None else [section] if isinstance(section, str) else list(section)
@@ -600,23 +605,39 @@ def codebook(
             note="note",
         )
     )
-    frame = (
+    return (
         pl.concat([columns, rows])
         .filter(pl.col("section").is_in(wanted))
         .sort(order, "kind", "number", maintain_order=True)
     )
-    return Codebook.validate(frame)
+
+
+def in_words(told: pl.DataFrame, meaning: str) -> pl.DataFrame:
+    """Lines of a codebook in the reader's language: the column `meaning`, and notes."""
+    if current() == "en":
+        return told
+    said = [
+        text
+        and (row_name({"name": text, "title_ru": title}) if kind == "row" else translated(text))
+        for kind, text, title in told.select("kind", meaning, "title_ru").iter_rows()
+    ]
+    notes = [noted(note) for note in told["note"]]
+    return told.with_columns(
+        pl.Series(meaning, said, pl.String), pl.Series("note", notes, pl.String)
+    )
 
 
 def _look_up(words: str, form: str) -> dy.DataFrame[Codebook] | None:
     """Lines of the codebook that hold a text; None for a section's name, and for what no line holds."""
     if words in _version(form).section_names or not words.strip():
         return None
-    texts = [pl.col(name).str.to_lowercase() for name in ("name", "label", "title_ru", "caption")]
+    english = lines(form=form)
+    every = in_words(english, "label").with_columns(english=english["label"])
+    names = ("name", "label", "english", "title_ru", "caption")
+    texts = [pl.col(name).str.to_lowercase() for name in names]
     holding = [text.str.contains(words.strip().lower(), literal=True) for text in texts]
-    every = codebook(form=form)
     found = every.filter(pl.any_horizontal(pl.col("article") == words.strip(), *holding))
-    return Codebook.validate(found) if found.height else None
+    return Codebook.validate(found.drop("english")) if found.height else None
 
 
 def parse_articles(caption: str) -> list[tuple[str, str | None, str | None]]:

@@ -13,7 +13,7 @@ import dataframely as dy
 import polars as pl
 
 from kzresearch import captions, schemas, sources
-from kzresearch.form_1m.codebook import codebook
+from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
 from kzresearch.publish.archive import Contents, Stored
 from kzresearch.resources import data_dir
@@ -89,7 +89,7 @@ def add_tables(contents: Contents, names: Iterable[str]) -> list[Json]:
             contents.path(f"data/{name}").write_bytes(store().file(name))
         else:
             shutil.copyfile(data_dir() / name, contents.path(f"data/{name}"))
-    codebook().write_csv(contents.path("data/codebook.csv"))
+    codebook.lines().write_csv(contents.path("data/codebook.csv"))
     found = []
     for name in sorted({*names, "codebook.csv"}):
         path = PurePosixPath(name)
