@@ -33,7 +33,8 @@ _FEW = 3
 def describe(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """What each column of a frame means, its unit and its source; filtered and derived frames too.
 
-    In the reader's language, of figures of Form 1-M also what every measure and row means that occurs in them.
+    In the reader's language. Of figures of Form 1-M also what every measure and row means that occurs
+    in them.
 
     Returns one line per column, then per measure and row: `kind` (column, measure or row), `section`,
     `name`, `meaning`, `unit`, `source` (ids in `load_sources()`), `note`. A column that no table of this

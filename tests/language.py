@@ -20,7 +20,7 @@ WORD = r"(?<![\w-])[A-Za-z][A-Za-z'’]+(?![\w-])"
 RUN = re.compile(rf"{WORD}(?:[\s,;:()«»“”.–—]+{WORD}){{2,}}")
 HIDDEN = {
     *("$schema", "config", "data", "expr", "field", "filter", "font", "format", "labelExpr"),
-    *("name", "test", "transform", "type", "usermeta"),
+    *("name", "on", "test", "transform", "type", "usermeta"),
 }
 """Parts of a chart's specification that no reader sees."""
 

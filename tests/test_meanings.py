@@ -4,8 +4,10 @@ import polars as pl
 import pytest
 
 import kzresearch as kz
-from kzresearch import meanings, schemas
+from kzresearch import exports, meanings, schemas
 from kzresearch.errors import UnknownValueError
+from kzresearch.form_1m import codebook
+from kzresearch.language import speaking
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,56 @@ def test_a_derived_frame_keeps_the_meanings_that_are_the_same_everywhere(figures
     assert told["measure"] == schemas.Form1M.columns()["measure"].metadata["description"]
     assert told["mine"] is None
     assert told["value"] is None  # which is one thing in one table and another in another
+
+
+@pytest.mark.parametrize(
+    ("code", "completed", "article", "unit"),
+    [
+        (
+            "ru",
+            "Правонарушения, дела о которых окончены в периоде",
+            "Статья 146. Пытки",
+            "уголовные правонарушения",
+        ),
+        (
+            "kk",
+            "Істері кезеңде аяқталған құқық бұзушылықтар",
+            "146-бап. Пытки (орысша)",
+            "қылмыстық құқық бұзушылықтар",
+        ),
+    ],
+)
+def test_meanings_units_and_notes_are_in_the_readers_language(
+    figures, code, completed, article, unit
+):
+    english = kz.describe(figures)
+    with speaking(code):
+        told = kz.describe(figures)
+        book = kz.codebook("R1")
+    same = ["kind", "section", "name", "source"]
+    assert told.select(same).equals(english.select(same))
+    assert told["meaning"].str.contains("[а-яё]{3}").all()
+    assert told["note"].is_null().equals(english["note"].is_null())
+    assert told.filter(name="completed")["meaning"].item().startswith(completed)
+    assert told.filter(name="completed")["unit"].item() == unit
+    assert told.filter(kind="row")["meaning"].to_list() == [article]
+    assert book["label"].str.contains("[а-яё]{3}").all()
+    assert book.drop("label", "note").equals(kz.codebook("R1").drop("label", "note"))
+    assert kz.describe(figures).equals(english)  # nothing is kept of the other language
+
+
+def test_what_files_hold_is_in_english_in_every_language(figures):
+    english = exports.told_of(figures).codebook
+    with speaking("kk"):
+        assert exports.told_of(figures).codebook.equals(english)
+    assert codebook.lines().equals(kz.codebook())
+
+
+def test_the_codebook_is_looked_up_in_the_readers_language_and_in_english():
+    with speaking("kk"):
+        assert "article:146" in kz.codebook("torture")["name"].to_list()
+        found = kz.codebook("ақтайтын негіздер").filter(section="R1")["name"].to_list()
+    assert "terminated_rehabilitating" in found
 
 
 def test_a_caption_says_what_a_frame_holds_in_which_units_and_from_where(figures):

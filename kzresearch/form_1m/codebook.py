@@ -544,11 +544,12 @@ def codebook(
     """What every section, row and column of the form means: all, those of sections, or by words.
 
     `section` is a section (`"R1"`), or several; another text is looked for, whatever its case, in the
-    names, labels, articles, official titles and captions of every section. `form` is a version of it: the bundled one, unless the user's store holds another.
+    names, labels (English ones too), articles, official titles and captions of every section. `form`
+    is a version of it: the bundled one, unless the user's store holds another.
 
     Returns one line per column (623) and per row (9,500) of the form's 26 sections, in the form's
-    order, as `kzresearch.schemas.Codebook` describes: its place, its name here, its English label,
-    unit, official Russian title and the official caption it is recognised by.
+    order, as `kzresearch.schemas.Codebook` describes: its place, its name here, what it means in the
+    reader's language, unit, official Russian title and the official caption it is recognised by.
 
     Raises `UnknownValueError` for a section that the version does not have, or a version that is not
     there, and `FormError` for one whose file has a mistake.
