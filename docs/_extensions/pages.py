@@ -46,7 +46,7 @@ def _inside(lines: list[str], place: int) -> bool:
 
 
 def _tables() -> Iterator[str]:
-    frame = codebook.codebook()
+    frame = codebook.lines()
     yield '\n<div id="find"></div>\n'
     yield "## Sections\n"
     yield _table(
