@@ -149,7 +149,7 @@ def run_shell(text: str, where: str) -> None:
     """What stands for a run's id, `…`, is what a shell finds for `*`."""
     code = re.sub(r"-…\.", "-*.", text)
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", code], capture_output=True, text=True, timeout=120
+        ["bash", "-euo", "pipefail", "-c", code], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}"
 
