@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kzresearch.notebooks import worded
 from kzresearch.run.scrub import scrub, scrubbed_message
 
 if TYPE_CHECKING:
@@ -181,6 +180,8 @@ def _prepared(task: Task, folder: Path) -> Any:
     from papermill.execute import prepare_notebook_metadata, remove_error_markers
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
+
+    from kzresearch.notebooks import worded
 
     notebook = load_notebook_node(str(folder / NOTEBOOK))
     notebook = worded(notebook, task.parameters.get("language"))
