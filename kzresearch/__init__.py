@@ -168,7 +168,7 @@ def _show_captions() -> None:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
 _show_captions()

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kzresearch.errors import unknown_value
+from kzresearch.errors import UnknownValueError
 
 LANGUAGES = {"en": "English", "ru": "Русский", "kk": "Қазақша"}
 TABLE = Path(__file__).with_name("texts.csv")
@@ -62,8 +62,8 @@ def speaking(language: str) -> Iterator[None]:
 
 def checked(language: str) -> str:
     """The language's code; UnknownValueError for one that there is not."""
-    if language not in LANGUAGES:
-        raise unknown_value("language", language, list(LANGUAGES))
+    if not isinstance(language, str) or language not in LANGUAGES:
+        raise UnknownValueError(f"unknown language {language!r}; known: {', '.join(LANGUAGES)}")
     return language
 
 

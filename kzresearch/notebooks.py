@@ -277,7 +277,7 @@ def notebook_of(name: str, content: bytes, *, own: bool = False) -> Notebook:
     file = f"{name}.ipynb"
     try:
         source = content.decode()
-        notebook = json.loads(source)
+        notebook = in_english(json.loads(source), where_it_is=True)
         parameters = _parameters(notebook)
         bare = without_additions(notebook, parameters=bool(parameters))
     except ParameterError:
@@ -289,7 +289,7 @@ def notebook_of(name: str, content: bytes, *, own: bool = False) -> Notebook:
             f"the notebook {file!r} gives its outputs their names: rename it, with letters, "
             "digits, _, - and single spaces alone"
         )
-    if bare["cells"] != notebook["cells"]:
+    if bare["cells"] != json.loads(source)["cells"]:
         source = json.dumps(bare, ensure_ascii=False)
     return Notebook(name, source, parameters, own)
 
@@ -375,14 +375,30 @@ def worded(notebook: dict[str, Any], language: object) -> dict[str, Any]:
     return notebook
 
 
-def in_english(notebook: Mapping[str, Any]) -> dict[str, Any]:
-    """A notebook with the prose that it had before `worded`."""
+def in_english(notebook: Mapping[str, Any], *, where_it_is: bool = False) -> dict[str, Any]:
+    """A notebook with the prose that it had before `worded`.
+
+    `where_it_is`: only in the cells that say still what the table of texts has for it; what somebody
+    has changed since is theirs.
+    """
     cells = []
     for cell in notebook["cells"]:
         about = dict(cell["metadata"])
-        english = {"source": about.pop(_ENGLISH)} if _ENGLISH in about else {}
-        cells.append({**cell, "metadata": about, **english})
+        english = about.pop(_ENGLISH, None)
+        if english is None or (where_it_is and not _says(cell, english)):
+            cells.append({**cell, "metadata": about})
+        else:
+            cells.append({**cell, "metadata": about, "source": english})
     return {**notebook, "cells": cells}
+
+
+def _says(cell: Mapping[str, Any], english: str) -> bool:
+    """Whether a cell is a translation of this by the table of texts."""
+    for language in LANGUAGES:
+        with speaking(language):
+            if "".join(cell["source"]) == prose(english):
+                return True
+    return False
 
 
 def bare(notebook: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,13 +41,14 @@ MANY = 500
 RECENT = 4
 """How many periods are there to choose from by default: the latest, and the one shown first."""
 BAR, MENU = 17, 70  # pixels; characters of a line in a menu
+ROOM = 110  # pixels right of the bars
 _GROSS = "gross_caseload"
 _STEPS = {
     _GROSS: later("gross caseload"),
     **{one.name: one.label for one in (*OUTCOMES, *UNSPECIFIED)},
 }
 
-_FROM_NOUGHT = {"domain": {"unionWith": [0, 1]}}
+_FROM_NOUGHT = {"domain": {"unionWith": [0, 5]}}
 """An axis that begins at the left also where there is nothing but noughts, or nothing."""
 _ON_A_BAR = "click[event.item && event.item.datum && event.item.datum.step]"
 """A click beside the bars takes nothing back: a menu always says what is shown."""
@@ -86,6 +87,8 @@ def explorer(
     known = _figures(when, rows)
     first = known.filter(period=period, region=region, row=row).row(0, named=True)
     names = _by_name({one: region_name(one) for one in known["region"].unique()}, first=COUNTRY)
+    # regions of the same figure, or of none, stand by their names
+    in_turn = known.sort(pl.col("region").cast(pl.Enum([*names])), maintain_order=True)
     titles = {one: captions.row_name(one, period) for one in rows}
     choices = [
         _menu("row", say("Article"), titles, row),
@@ -106,12 +109,14 @@ def explorer(
         Panels(vconcat=views, spacing=14)
         .add_params(*choices)
         .properties(
-            datasets={"cases": [_stated(line) for line in known.iter_rows(named=True)]},
+            datasets={"cases": [_stated(line) for line in in_turn.iter_rows(named=True)]},
             title=heading(
                 say("What became of the cases: choose region, article and period"), source
             ),
             description=_told(known, first, given, steps),
             autosize=alt.AutoSizeParams(type="pad"),
+            # words stand right of the longest bar, whichever that is after a choice
+            padding={"left": 5, "top": 5, "bottom": 5, "right": 5 + ROOM},
         )
     )
 
@@ -228,7 +233,7 @@ def _unfolded(chosen: alt.NamedData, steps: dict[str, str]) -> Any:
 
 def _bars(base: Any, label: str, sort: Any, chosen: Any, unit: str) -> Layers:
     """Bars with their words, of which one is chosen: told by its colour and its outline."""
-    axis = {"domain": False, "ticks": False, "labelLimit": 220}
+    axis = {"domain": False, "ticks": False, "labelLimit": 270}
     named = nominal(label, axis=axis, sort=sort, title=None)
     counts = {"format": ",d", "tickCount": 5, "tickMinStep": 1}
     at: Channels = {
@@ -249,7 +254,9 @@ def _bars(base: Any, label: str, sort: Any, chosen: Any, unit: str) -> Layers:
         dx=5,
         cursor="pointer",
     )
-    return Layers(layer=[bars.add_params(chosen), words], width=WIDTH - 260, height=alt.Step(BAR))
+    return Layers(
+        layer=[bars.add_params(chosen), words], width=WIDTH - 260 - ROOM, height=alt.Step(BAR)
+    )
 
 
 def _marks(base: Any, kind: str, encoding: Channels, **look: Any) -> alt.Chart:

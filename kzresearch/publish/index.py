@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from kzresearch import captions
+from kzresearch import captions, records
 from kzresearch.language import (
     LANGUAGES,
     alphabet,
@@ -23,7 +23,7 @@ from kzresearch.language import (
     say,
     speaking,
 )
-from kzresearch.notebooks import ORDER
+from kzresearch.notebooks import ORDER, notebooks
 from kzresearch.publish import TEMPLATES, cite, marked
 from kzresearch.records import collection_id, data_version, language_of
 from kzresearch.regions import COUNTRY, region_codes, short_name
@@ -187,6 +187,14 @@ def _rank(notebook: str) -> tuple[int, str]:
     return (ORDER.index(notebook) if notebook in ORDER else len(ORDER), notebook)
 
 
+def _worded(run: Json) -> tuple[str, str]:
+    """A notebook's title and question, in English where no run of it is in the page's language."""
+    if language_of(run) != current():
+        for own in (one for one in notebooks() if one.name == run["notebook"]):
+            return records.opening(own.content)
+    return run["title"], run["question"]
+
+
 def _section(runs: list[Json], older: list[Json], files: frozenset[str]) -> Json:
     """What the page says of one notebook and its runs."""
     names = list(dict.fromkeys(name for run in runs for name in run["parameters"]))
@@ -222,11 +230,12 @@ def _section(runs: list[Json], older: list[Json], files: frozenset[str]) -> Json
         return text if value is None else value
 
     same = {column.name: column.cells[0] for column in parameters if not column.varies}
-    newest = max(runs or older, key=lambda run: run["ended"])
+    newest = max(runs or older, key=lambda run: (language_of(run) == current(), run["ended"]))
+    title, question = _worded(newest)
     return {
         "name": newest["notebook"],
-        "title": newest["title"],
-        "question": newest["question"],
+        "title": title,
+        "question": question,
         "same": {name: cell.text for name, cell in same.items()},
         "columns": columns,
         "figures": _all_figures(runs, columns),
