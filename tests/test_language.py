@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 import kzresearch as kz
-from kzresearch import captions, language, notebooks, texts
+from kzresearch import captions, language, notebooks, records, texts
 from kzresearch.figures import estimate, number, percent
 from kzresearch.form_1m import codebook
 from kzresearch.language import later, say, speaking
@@ -181,6 +181,25 @@ def test_a_notebook_in_another_language_keeps_its_english(code):
         "".join(cell["source"]) for cell in source["cells"]
     ]
     assert all(cell["metadata"].keys() <= {"tags"} for cell in again)
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_a_copy_in_another_language_is_the_notebook_itself_but_for_what_was_changed(code):
+    own = notebooks.find_notebook("case_flow")
+    copy = notebooks.worded(json.loads(own.source), code)
+    read = notebooks.notebook_of("case_flow", json.dumps(copy).encode())
+    assert records.checksum(read.content) == records.checksum(own.content)
+    copy["cells"][0]["source"] = "# Моё название"
+    changed = notebooks.notebook_of("case_flow", json.dumps(copy).encode())
+    assert changed.title == "Моё название"
+    again = [c["source"] for c in changed.content["cells"][1:]]
+    assert ["".join(s) for s in again] == ["".join(c["source"]) for c in own.content["cells"][1:]]
+
+
+@pytest.mark.parametrize("language", [["ru"], None, 1, ""])
+def test_what_is_no_language_is_refused_in_words(language):
+    with pytest.raises(kz.UnknownValueError, match="known: en, ru, kk"):
+        kz.use_language(language)
 
 
 def test_charts_write_numbers_as_the_language_does():

@@ -68,6 +68,23 @@ def test_menus_and_bars_choose_what_the_table_has(page_path, opened):
         assert region.input_value() == "KZ-10"  # the first of the data
 
 
+def test_no_word_is_cut_off_whichever_region_is_chosen(page_path, opened):
+    with opened(page_path, viewport={"width": 1000, "height": 1300}) as page:
+        figure = page.locator("figure.chart").first
+        figure.scroll_into_view_if_needed()
+        live = figure.locator(".live")
+        live.locator("svg").wait_for()
+        region = live.locator("label", has=page.get_by_text("Region", exact=True)).locator("select")
+        for code in region.locator("option").evaluate_all("all => all.map(one => one.value)"):
+            region.select_option(code)
+            page.wait_for_timeout(100)
+            right = live.locator("svg").evaluate("one => one.getBoundingClientRect().right")
+            ends = live.locator("svg text").evaluate_all(
+                "all => all.map(one => one.getBoundingClientRect().right)"
+            )
+            assert max(ends) <= right + 1, code
+
+
 def test_the_explorer_is_no_wider_than_a_phone_and_its_menus_are_for_everyone(page_path, opened):
     with opened(page_path, viewport={"width": 360, "height": 700}) as page:
         figure = page.locator("figure.chart").first
