@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kzresearch.language import later, say, translated
@@ -140,9 +141,23 @@ def _sources(frame: pl.DataFrame) -> str | None:
 
 
 def show_captions(shell: Any) -> None:
-    """Let an IPython shell show frames of this package with their caption, and others as they are."""
+    """Let an IPython shell show frames of this package with their caption, once a notebook has imported it."""
+
+    def table(frame: pl.DataFrame) -> str:
+        return _table(frame) if _imported(shell.user_ns) else str(frame._repr_html_())
+
     tables = shell.display_formatter.formatters["text/html"]
-    tables.for_type_by_name("polars.dataframe.frame", "DataFrame", _table)
+    tables.for_type_by_name("polars.dataframe.frame", "DataFrame", table)
+
+
+def _imported(names: dict[str, Any]) -> bool:
+    """Whether something of this package is among a notebook's names."""
+    own = (one for one in [*names.values()] if isinstance(one, (ModuleType, FunctionType, type)))
+    return any(
+        (one.__name__ if isinstance(one, ModuleType) else one.__module__).split(".")[0]
+        == "kzresearch"
+        for one in own
+    )
 
 
 def _table(frame: pl.DataFrame) -> str:

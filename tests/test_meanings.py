@@ -100,6 +100,9 @@ def test_in_a_notebook_frames_are_shown_with_it_and_others_as_they_are(figures):
 
     shell = InteractiveShell()
     meanings.show_captions(shell)
+    before = shell.display_formatter.format(figures)[0]["text/html"]
+    assert before == figures._repr_html_()  # of a notebook that knows nothing of the package
+    shell.user_ns["load"] = kz.load_form_1m
     other = pl.DataFrame({"mine": [1]})
     shown = {
         name: shell.display_formatter.format(of)[0]
