@@ -42,6 +42,11 @@ class Figure:
 
     Sums and differences of figures keep the cells of both, are None where one of them is, and
     refuse different units: `registered + terminated`.
+
+    >>> (Figure(106, "offences") + Figure(812, "offences")).text
+    '918'
+    >>> Figure(None, "offences").text
+    'not reported'
     """
 
     value: float | None

@@ -59,7 +59,9 @@ def record(**figures: Figure) -> None:
 
     Raises KzresearchError for another name.
 
-        kz.record(sent_to_court=report.figures["article_sent_to_court"])
+    >>> from kzresearch import Figure
+    >>> record(gross_caseload=Figure(106, "offences") + Figure(812, "offences"))  # doctest: +ELLIPSIS
+    {...'text/plain': 'gross_caseload: 918 offences'}
     """
     from IPython.display import display
 

@@ -576,6 +576,9 @@ def period_report(period: str, region: str = COUNTRY, article: str | int = "146"
     that the data does not have, with what it has.
 
     Source: Form 1-M or a press report of it (the `source` of each figure); Freedom in the World.
+
+    >>> period_report("2021-02").figures["article_registered"].text
+    '88'
     """
     articles = codebook.row_names().filter(pl.col("kind") == "article")["article"].to_list()
     if str(article) not in articles:

@@ -42,7 +42,13 @@ def results(folder: str | Path) -> pl.DataFrame:
 
     Source: the runs' records.
 
-        kz.results("out/flow").filter(name="share_sent_to_court")
+    >>> from tempfile import TemporaryDirectory
+    >>> from kzresearch import batch
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = batch("case_flow", {"region": ["KZ-75"]}, out=folder, formats=(), progress=False)
+    ...     found = results(folder)
+    >>> found.filter(name="sent_to_court").select("value", "unit").row(0)
+    (3.0, 'offences')
     """
     import polars as pl
 

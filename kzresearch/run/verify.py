@@ -214,7 +214,12 @@ def verify(
 
     Raises ParameterError for a notebook that cannot be read, OutputError for a folder that cannot.
 
-        kz.verify("out").filter(pl.col("verdict") != "identical")
+    >>> from tempfile import TemporaryDirectory
+    >>> from kzresearch import batch
+    >>> with TemporaryDirectory() as folder:
+    ...     runs = batch("case_flow", {"region": ["KZ-75"]}, out=folder, formats=(), progress=False)
+    ...     verify(folder)["verdict"].to_list()
+    ['identical']
     """
     import polars as pl
 
