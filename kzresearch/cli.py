@@ -135,11 +135,22 @@ def _run_options(command: Any) -> Any:
     return command
 
 
+def _names_of_parameters(ctx: click.Context, _parameter: object, begun: str) -> list[str]:
+    """For the shell: the parameters of the notebooks that stand before, or of all, that begin so."""
+    from kzresearch.notebooks import find_notebook, notebooks
+
+    named = ctx.params.get("notebooks") or [ctx.params.get("notebook")]
+    asked = [find_notebook(one) for one in named if one] or notebooks()
+    names = dict.fromkeys(f"{of.name}=" for one in asked for of in one.parameters)
+    return [name for name in names if name.startswith(begun)]
+
+
 _PARAMETERS = click.option(
     "-p",
     "--parameter",
     "parameters",
     multiple=True,
+    shell_complete=_names_of_parameters,
     metavar="NAME=VALUE",
     help="A parameter, the same in all runs; may be given several times.",
 )

@@ -161,6 +161,8 @@ def test_shells_get_a_script_for_completion(shell):
         (["kzresearch", "run", "case"], {"case_flow"}),
         (["kzresearch", "batch", "case_flow", "tre"], {"trends"}),
         (["kzresearch", "batch", "--dr"], {"--dry-run"}),
+        (["kzresearch", "run", "case_flow", "-p", "re"], {"region="}),
+        (["kzresearch", "batch", "context", "-p", "y"], {"year="}),
     ],
 )
 def test_commands_options_and_notebooks_are_completed(begun, offered):
