@@ -92,9 +92,9 @@ def ingest(
         raise ParameterError(str(error)) from None
     files = offered([Path(one) for one in given], stated, manifest)
     with _using(store) as where, where.locked():
-        progress.began(len(files))
         with _reading(dask, min(jobs or os.cpu_count() or 1, len(files)), where) as readers:
             taking = _Taking(where, replace=replace, asks=progress.asks)
+            progress.began(len(files))
             for file, found in zip(files, readers.read(taking.jobs(files)), strict=True):
                 taking.take(file, found)
                 progress.ended()

@@ -261,7 +261,10 @@ def test_article_without_any_case_says_so_instead_of_drawing_nothing(tmp_path):
 def test_notebooks_are_listed_with_their_parameters():
     done = subprocess.run([command("kzresearch"), "notebooks"], capture_output=True, text=True)
     assert done.returncode == 0
-    assert done.stdout.splitlines()[:6] == [
+    lines = done.stdout.splitlines()
+    first = next(at for at, line in enumerate(lines) if line.startswith("period_report:"))
+    assert lines[0].startswith("start_here:")
+    assert lines[first : first + 6] == [
         "period_report: Registered offences and what became of them: a period report",
         "  period: str = '2022-12'  reporting period, January to this month (YYYY-MM)",
         "  region: str = 'KZ'  ISO 3166-2: KZ is the country, KZ-75 the city of Almaty",
