@@ -562,8 +562,8 @@ def build(tables: tuple[str, ...], out: Path | None) -> None:
     """Build the bundled TABLES (default: all) again from the raw files.
 
     Raw files are taken from the folder that KZRESEARCH_RAW names, or else downloaded from the
-    addresses in sources.toml; each is checked against its checksum. `texts` is the table of texts, built
-    from code and notebooks.
+    addresses in sources.toml; each is checked against its checksum. `texts`, only where it is named, is
+    the table of texts, built from code and notebooks.
 
     Ends with 1 where a table could not be built.
 
