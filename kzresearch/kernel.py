@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
+    # As ipykernel does: a file there may have a library's name. IPython adds the folder again.
     if sys.path[0] == str(Path.cwd()):
-        del sys.path[
-            0
-        ]  # as ipykernel does: a file there may have a library's name; IPython adds it again
+        del sys.path[0]
     from ipykernel.kernelapp import launch_new_instance
 
     launch_new_instance()

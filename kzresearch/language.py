@@ -15,10 +15,11 @@ from contextvars import ContextVar
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from kzresearch.errors import UnknownValueError
 
+Told = TypeVar("Told")
 LANGUAGES = {"en": "English", "ru": "Русский", "kk": "Қазақша"}
 TABLE = Path(__file__).with_name("texts.csv")
 _ALPHABETS = {"kk": "аәбвгғдеёжзийкқлмнңоөпрстуұүфхһцчшщъыіьэюя"}
@@ -114,6 +115,22 @@ def filled(text: str, **columns: Any) -> Any:
         for piece in (pl.lit(literal), *([columns[name]] if name else []))
     ]
     return pl.concat_str(pieces)
+
+
+class told_once(Generic[Told]):  # noqa: N801  used as a decorator, as functools.cached_property is
+    """A property that is worked out once in each language: what it gives has words in it."""
+
+    def __init__(self, tell: Callable[[Any], Told]) -> None:
+        self._tell, self.__doc__ = tell, tell.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"_{name}_by_language"
+
+    def __get__(self, one: Any, owner: type | None = None) -> Told:
+        held: dict[str, Told] = one.__dict__.setdefault(self._name, {})
+        if current() not in held:
+            held[current()] = self._tell(one)
+        return held[current()]
 
 
 def prose(markdown: str) -> str:

@@ -18,7 +18,7 @@ from kzresearch import captions, datasets, figures, flows
 from kzresearch.errors import UnknownValueError
 from kzresearch.figures import Figure, Lookup
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
-from kzresearch.language import current, later, say
+from kzresearch.language import later, say, told_once
 from kzresearch.regions import COUNTRY
 
 if TYPE_CHECKING:
@@ -186,19 +186,9 @@ class People:
         """Ids of the sources that the figures come from."""
         return self.frame["source"].unique(maintain_order=True).to_list()
 
-    @property
+    @told_once
     def figures(self) -> dict[str, Figure]:
         """Every figure recorded, by name: the form's measures, those of R3 with `per_offence`."""
-        if current() not in self._told:
-            self._told[current()] = self._all()
-        return self._told[current()]
-
-    @cached_property
-    def _told(self) -> dict[str, dict[str, Figure]]:
-        """The figures by language: their notes are in it."""
-        return {}
-
-    def _all(self) -> dict[str, Figure]:
         bases, steps = flows.flow_figures(self.period, self.region, self.row)
         found = {
             name: self._figure("R3" if name.startswith("offences") else "R1", name, flows.OFFENCES)

@@ -25,7 +25,7 @@ COUNTRY = "KZ"
 SOUTH_KAZAKHSTAN = "KZ-61+79"
 """South Kazakhstan Region until 18 June 2018: Turkistan Region and Shymkent together."""
 
-_REGION = {"en": "Region", "ru": "область", "kk": "облысы"}
+_REGION = re.compile("Region|область|облысы")
 _REGION_WORDS = {"область", "обл", "облысы"}
 _CITY_WORDS = {"город", "гор", "г", "қаласы", "қ"}
 # Latin letters that look like Cyrillic ones, as capitals or small, and ё; all in lower case.
@@ -100,7 +100,7 @@ def region_name(region: str) -> str:
 def short_name(region: str) -> str:
     """Name without the word Region, unless a city has that name: `Abai`, `Almaty Region`."""
     name, names = region_name(region), load_regions()[f"name_{current()}"]
-    short = name.replace(_REGION[current()], "").strip()
+    short = _REGION.sub("", name).strip()
     return name if short != name and short in names else short
 
 

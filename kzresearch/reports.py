@@ -14,7 +14,7 @@ from kzresearch.errors import unknown_value
 from kzresearch.figures import Figure, Lookup
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
-from kzresearch.language import current, later, say
+from kzresearch.language import later, say, told_once
 from kzresearch.regions import COUNTRY, region_name
 
 if TYPE_CHECKING:
@@ -257,19 +257,9 @@ class PeriodReport:
     def _lookup(self) -> Lookup:
         return Lookup(self.frame)
 
-    @property
+    @told_once
     def figures(self) -> dict[str, Figure]:
         """Every figure the report records, by name."""
-        if current() not in self._told:
-            self._told[current()] = self._all()
-        return self._told[current()]
-
-    @cached_property
-    def _told(self) -> dict[str, dict[str, Figure]]:
-        """The figures by language: their notes are in it."""
-        return {}
-
-    def _all(self) -> dict[str, Figure]:
         rows = {"article": self._article, "chapter": f"chapter:{self.chapter}"}
         found = {
             name: self.figure(section, row.format(**rows), measure)

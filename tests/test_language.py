@@ -94,6 +94,23 @@ def test_a_text_reaches_nothing_but_its_values():
     assert later("{a}") == "{a}"
 
 
+def test_what_is_told_once_is_told_once_in_each_language():
+    class Case:
+        told = 0
+
+        @language.told_once
+        def end(self) -> str:
+            """How it ended."""
+            self.told += 1
+            return say("sent to court")
+
+    case = Case()
+    assert [case.end, case.end, case.told] == ["sent to court", "sent to court", 1]
+    with speaking("ru"):
+        assert [case.end, case.end, case.told] == ["направлено в суд", "направлено в суд", 2]
+    assert [case.end, case.told] == ["sent to court", 2]
+
+
 def test_names_are_in_the_order_of_each_alphabet():
     kazakh = [
         "Шымкент",

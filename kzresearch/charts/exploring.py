@@ -153,7 +153,7 @@ def _figures(periods: Sequence[str], rows: tuple[str, ...]) -> pl.DataFrame:
         for row, values in _flows(period, region, rows)
     ]
     schema = dict.fromkeys(("period", "region", "row"), pl.String)
-    numbers = dict.fromkeys((*_STEPS, "registered"), pl.Float64)
+    numbers = dict.fromkeys(_STEPS, pl.Float64)
     return pl.DataFrame(lines, schema=schema | numbers | {"note": pl.String})
 
 
@@ -166,7 +166,7 @@ def _flows(period: str, region: str, rows: tuple[str, ...]) -> Iterator[tuple[st
             continue
         gross = bases[_GROSS][1]
         found = {name: steps[name].value for name in _STEPS if name != _GROSS}
-        found |= {_GROSS: gross.value, "registered": bases["registered"][1].value}
+        found[_GROSS] = gross.value
         note = say(CONTRADICTED) if steps["pending"].shown else None
         yield row, found | {"note": note}
 
