@@ -506,15 +506,17 @@ class Store:
                 )
         for report in gone:
             self._keep(period, report)
-        frames = [_nonzero(one) for one in taken]
-        if stay and taken:
-            held = self._sound(_name(period)).filter(
-                pl.col("region").is_in([r.region for r in stay])
-            )
-            frames.append(held.collect())
-        if taken:
-            reports = [*stay, *(one.report for one in taken)]
-            self._write(period, before, reports, pl.concat(frames))
+        if not taken:
+            return
+        figures = _figures(taken)
+        if stay:
+            figures = _by_row(pl.concat([figures, self._figures_of(period, stay)]))
+        self._write(period, before, [*stay, *(one.report for one in taken)], figures)
+
+    def _figures_of(self, period: str, reports: list[Report]) -> pl.DataFrame:
+        """The figures of some of a period's reports, as its file has them."""
+        regions = [report.region for report in reports]
+        return self._sound(_name(period)).filter(pl.col("region").is_in(regions)).collect()
 
     def remove(self, period: str, region: str | None = None) -> list[Report]:
         """Take a period, or one region's report, out of the store; what was taken out."""
@@ -530,10 +532,7 @@ class Store:
             where = f"{region} for {period}" if region else period
             raise UnknownValueError(f"the store holds no report of {where}; see kzresearch store")
         if stay or self.folder is None:  # an object store cannot delete what has not changed
-            held = self._sound(_name(period)).filter(
-                pl.col("region").is_in([r.region for r in stay])
-            )
-            self._write(period, before, stay, held.collect())
+            self._write(period, before, stay, _by_row(self._figures_of(period, stay)))
         else:
             self.files.delete(_name(period))
             self._looked = (-1e9, {})
@@ -552,14 +551,14 @@ class Store:
 
     def _keep(self, period: str, report: Report) -> None:
         """A report that is about to be replaced, under its own checksum."""
-        held = self._sound(_name(period)).filter(pl.col("region") == report.region).collect()
+        held = self._figures_of(period, [report])
         self.files.write(_replaced(report.sha256), _parquet(held, [report]))
 
     def _write(
         self, period: str, before: _Period, reports: list[Report], figures: pl.DataFrame
     ) -> None:
         reports = sorted(reports, key=lambda one: one.region)
-        content = _parquet(_by_row(figures), reports)
+        content = _parquet(figures, reports)
         self.files.swap(_name(period), content, before.tag or None)
         self._looked = (-1e9, {})
 
@@ -632,7 +631,7 @@ def _parquet(figures: pl.DataFrame, reports: list[Report]) -> bytes:
     figures.write_parquet(
         buffer,
         compression="zstd",
-        compression_level=5,
+        compression_level=3,
         row_group_size=_ROWS_A_GROUP,
         metadata={_METADATA: _description(reports), _WHOLE: _BLANK},
     )
@@ -651,10 +650,36 @@ def _is_whole(content: bytes) -> bool:
     )
 
 
-def _nonzero(taken: Taken) -> pl.DataFrame:
-    _, places, values = taken.figures
-    template = codebook.form(taken.report.form_version).template()[places]
-    return _reported(template.with_columns(value=values), taken.report)
+def _figures(taken: list[Taken]) -> pl.DataFrame:
+    """Figures of reports that are not 0, in the order of a file."""
+    versions: dict[str, list[Taken]] = {}
+    for one in sorted(taken, key=lambda one: one.report.region):
+        versions.setdefault(one.report.form_version, []).append(one)
+    parts = [_figures_of(codebook.form(version), of) for version, of in versions.items()]
+    return parts[0] if len(parts) == 1 else _by_row(pl.concat(parts))
+
+
+def _figures_of(form: Form, taken: list[Taken]) -> pl.DataFrame:
+    """The same for reports of one version, by region: places are put in order before they are named."""
+    held, number = [one.figures for one in taken], len(taken)
+    ranks = _ranks(form)
+    order = pl.concat(
+        [ranks.gather(one.places) * number + index for index, one in enumerate(held)]
+    ).arg_sort()
+    report = pl.concat(
+        [pl.repeat(index, len(one.places), eager=True) for index, one in enumerate(held)]
+    ).gather(order)
+    figures = form.template()[pl.concat([one.places for one in held]).gather(order)]
+    values = pl.concat([one.values for one in held]).gather(order)
+    about = _about(one.report for one in taken)[report]
+    return figures.with_columns(values.alias("value"), *about).select(Form1M.column_names())
+
+
+@cache
+def _ranks(form: Form) -> pl.Series:
+    """Of each place of the template, which it is in the order of a file."""
+    places = form.template().with_columns(region=pl.lit("")).with_row_index("place")
+    return _by_row(places)["place"].arg_sort().cast(pl.UInt64)
 
 
 def _reported(figures: pl.DataFrame, report: Report) -> pl.DataFrame:

@@ -443,7 +443,12 @@ def _plan(form: Form, hypotheses: bool) -> _Plan:
     for given in lines:
         for sides in _sides(form, given):
             over = [_run_over(form, what, sides, given[f"{what}s"]) for what in ("row", "measure")]
-            places = [np.array([_places(form, term, *over) for term in side]) for side in sides]
+            known = _template(form).names
+            run_over = [
+                np.array([known[what].get(name or "", -1) for name in names], dtype=np.intp)
+                for what, names in zip(("row", "measure"), over, strict=True)
+            ]
+            places = [np.array([_places(form, term, *run_over) for term in side]) for side in sides]
             # A row or measure run over that one of the sections lacks makes no test.
             there = np.all([(of_side != _LACKING).all(axis=0) for of_side in places], axis=0)
             for at, of_side in enumerate(places):
@@ -538,14 +543,19 @@ def _run_over(
     return [name for name in _matching(form, running[0], what, wanted) if name not in without]
 
 
-def _places(form: Form, term: _Term, rows: list[str | None], measures: list[str | None]) -> _Array:
-    """Where a term's figures stand in the form's template, rows × measures, signed as in `_Side`."""
+def _places(form: Form, term: _Term, rows: _Array, measures: _Array) -> _Array:
+    """Where a term's figures stand in the form's template, rows × measures, signed as in `_Side`.
+
+    `rows` and `measures` are the numbers of those that are run over; the term may fix its own.
+    """
     template = _template(form)
     section = template.names["section"].get(term.section, -1)
-    its_rows = [template.names["row"].get(term.row or one or "", -1) for one in rows]
-    its_measures = [
-        template.names["measure"].get(term.measure or one or "", -1) for one in measures
-    ]
+    its_rows = rows if term.row is None else rows * 0 + template.names["row"].get(term.row, -1)
+    its_measures = (
+        measures
+        if term.measure is None
+        else measures * 0 + template.names["measure"].get(term.measure, -1)
+    )
     row, measure = template.rows[section, its_rows], template.measures[section, its_measures]
     places = row[:, None] + measure
     return np.where(places < 0, _LACKING, places if term.sign > 0 else ~places)

@@ -9,6 +9,7 @@ in what stands in `<v>` only, so the next one needs neither.
 from __future__ import annotations
 
 import hashlib
+import html
 import io
 import logging
 import re
@@ -18,7 +19,6 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 import polars as pl
 
@@ -246,8 +246,11 @@ class Sheet:
         frame = self.decode(skipped, dict.fromkeys(range(labels), "string"))
         if frame is None:
             return None
-        _compare(frame, cells, skipped)
-        plan = _plan(frame, cells, skipped, stored) if layout else None
+        if _height(cells) <= skipped:
+            return frame
+        grid = _Grid.of(frame, cells, skipped)
+        _compare(frame, grid)
+        plan = _plan(frame, cells, grid, stored) if layout else None
         if plan:
             while len(_PLANS) >= MAX_PLANS:
                 _PLANS.pop(next(iter(_PLANS)), None)
@@ -318,8 +321,9 @@ def _is_plain(before: bytes, after: bytes) -> bool:
 
 def _list_of_rows(root: ElementTree.Element) -> ElementTree.Element:
     """The one list of rows of a sheet; SheetError where there is none or another one."""
-    lists = [element for element in root.iter() if element.tag.endswith("}sheetData")]
-    if len(lists) != 1 or lists[0] not in list(root) or lists[0].tag != MAIN + "sheetData":
+    named = {tag for tag in {element.tag for element in root.iter()} if tag.endswith("}sheetData")}
+    lists = list(root.iter(MAIN + "sheetData"))
+    if len(lists) != 1 or lists[0] not in list(root) or named != {MAIN + "sheetData"}:
         raise SheetError("holds no list of cells or several; the file is damaged")
     if not all(_AREA.fullmatch(e.get("ref", "")) for e in root.iterfind(MAIN + "dimension")):
         raise SheetError("states no area of cells; the file is damaged")
@@ -330,6 +334,7 @@ def _walk(root: ElementTree.Element, strings: Callable[[], list[str]]) -> Iterat
     """Places and cells of a sheet whose rows and cells are each there once, in order."""
     number = 0
     seen: dict[tuple[str, str, str], Cell | None] = {}  # most cells are like others
+    name = MAIN + "c"
     for row in _list_of_rows(root):
         stated = row.get("r", str(number + 1))
         if row.tag != MAIN + "row" or not _ROW.fullmatch(stated) or int(stated) <= number:
@@ -339,9 +344,9 @@ def _walk(root: ElementTree.Element, strings: Callable[[], list[str]]) -> Iterat
             following = f"{letters_of(column + 1)}{number}"
             place = element.get("r", following)
             column = column + 1 if place == following else _column(place, number, column)
-            if element.tag != MAIN + "c":
+            if element.tag != name:
                 raise SheetError(f"row {number} holds more than cells; the file is damaged")
-            cell = _cell(element, place, strings, seen)
+            cell = _cell(element, place, strings, seen) if len(element) else None
             if cell is None:
                 continue
             if number > MAX_ROWS or column >= MAX_COLUMNS:
@@ -363,9 +368,7 @@ def _cell(
     strings: Callable[[], list[str]],
     seen: dict[tuple[str, str, str], Cell | None],
 ) -> Cell | None:
-    """A cell's content, None where it is empty; SheetError where it is not one plain value."""
-    if not len(element):
-        return None
+    """What a cell's elements hold, None for an empty one; SheetError unless it is a plain value."""
     kind, style, value = element.get("t", "n"), element.get("s", "0"), element[0]
     name = _INLINE if kind == "inlineStr" else _VALUE
     if len(element) != 1 or value.tag != name or (name == _VALUE and len(value)):
@@ -407,17 +410,20 @@ def _text(text: str, style: str, stored: str | None) -> Cell | None:
 
 def _written_out(cells: Cells, styles: bytes) -> bytes:
     """A workbook of one sheet that holds these cells, as plain as can be."""
-    rows: dict[int, list[str]] = {}
-    for (row, column), cell in cells.items():
-        kind, text = _ATTRIBUTES[cell.kind], cell.text
-        if kind:
-            text = escape(text)
-        rows.setdefault(row, []).append(
-            f'<c r="{letters_of(column)}{row}" s="{cell.style}"{kind}><v>{text}</v></c>'
+    letters = [letters_of(column) for column in range(MAX_COLUMNS)]
+    data, current = [], 0
+    for (row, column), (kind, text, style, _) in cells.items():
+        if row != current:
+            data.append(f'</row><row r="{row}">' if current else f'<row r="{row}">')
+            current = row
+        shown = text if kind == "n" else html.escape(text, quote=False)
+        data.append(
+            f'<c r="{letters[column]}{row}" s="{style}"{_ATTRIBUTES[kind]}><v>{shown}</v></c>'
         )
-    data = "".join(f'<row r="{row}">{"".join(row_cells)}</row>' for row, row_cells in rows.items())
+    if current:
+        data.append("</row>")
     parts = _PARTS | {
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{_MAIN}"><sheetData>{data}'
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{_MAIN}"><sheetData>{"".join(data)}'
         "</sheetData></worksheet>"
     }
     buffer = io.BytesIO()
@@ -434,26 +440,47 @@ def _height(cells: Cells) -> int:
     return next(reversed(cells))[0] if cells else 0
 
 
-def _columns(frame: pl.DataFrame, cells: Cells, skipped: int) -> list[list[Cell | None]]:
-    """The cells of each column of a decoded body; SheetError where it is not of their shape."""
-    first = min(column for _, column in cells)
-    width = max(column for _, column in cells) - first + 1
-    height = _height(cells) - skipped
-    if frame.shape != (height, width):
-        raise SheetError("is read in two ways; the file is damaged")
-    rows = range(skipped + 1, skipped + 1 + height)
-    return [[cells.get((row, first + index)) for row in rows] for index in range(width)]
+class _Grid(NamedTuple):
+    """The cells of a body, column after column, and of each which of the sheet's `<v>` is its own."""
+
+    height: int
+    cells: list[Cell | None]
+    numbers: list[int | None]
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, cells: Cells, skipped: int) -> _Grid:
+        """Of a body that was decoded; SheetError where it is not of the cells' shape."""
+        columns = {column for _, column in cells}
+        first, height = min(columns), _height(cells) - skipped
+        if frame.shape != (height, max(columns) - first + 1):
+            raise SheetError("is read in two ways; the file is damaged")
+        grid = cls(height, [None] * (height * frame.width), [None] * (height * frame.width))
+        number = 0
+        for (row, column), cell in cells.items():
+            if row > skipped:
+                at = (column - first) * height + row - skipped - 1
+                grid.cells[at] = cell
+                if cell.stored is not None:
+                    grid.numbers[at] = number
+            number += cell.stored is not None
+        return grid
+
+    def columns(self) -> Iterator[list[Cell | None]]:
+        """The cells of each column."""
+        return (
+            self.cells[start : start + self.height]
+            for start in range(0, len(self.cells), self.height)
+        )
 
 
-def _compare(frame: pl.DataFrame, cells: Cells, skipped: int) -> None:
+def _compare(frame: pl.DataFrame, grid: _Grid) -> None:
     """Refuse a sheet of which the Excel library has read other numbers or texts."""
-    if _height(cells) <= skipped:
-        return
-    for series, column in zip(frame, _columns(frame, cells, skipped), strict=True):
+    for series, column in zip(frame, grid.columns(), strict=True):
         kinds = {cell.kind for cell in column if cell}
-        values = [cell.value if cell and cell.kind != "e" else None for cell in column]
+        values = [cell.text if cell and cell.kind != "e" else None for cell in column]
         if kinds <= {"n", "e"} and series.dtype.is_numeric():
-            same = series.cast(pl.Float64).equals(pl.Series(values, dtype=pl.Float64))
+            numbers = [None if text is None else float(text) for text in values]
+            same = series.cast(pl.Float64).equals(pl.Series(numbers, dtype=pl.Float64))
         elif kinds <= {"s"} and series.dtype == pl.String:
             same = series.equals(pl.Series(values, dtype=pl.String))
         else:  # of a kind that no figure is taken from
@@ -462,31 +489,24 @@ def _compare(frame: pl.DataFrame, cells: Cells, skipped: int) -> None:
             raise SheetError("is read in two ways; the file is damaged")
 
 
-def _plan(frame: pl.DataFrame, cells: Cells, skipped: int, stored: pl.Series) -> _Plan | None:
+def _plan(frame: pl.DataFrame, cells: Cells, grid: _Grid, stored: pl.Series) -> _Plan | None:
     """How to read other sheets of this layout; None where it holds more than numbers and texts."""
-    numbered = {at: cell for at, cell in cells.items() if cell.stored is not None}
-    kinds = {cell.kind for cell in cells.values()}
-    if not kinds <= {"n", "s"} or [cell.stored for cell in numbered.values()] != stored.to_list():
+    if not {cell.kind for cell in cells.values()} <= {"n", "s"}:
         return None
-    if _height(cells) <= skipped:
+    held = [cell.stored for cell in cells.values() if cell.stored is not None]
+    if held != stored.to_list():
         return None
     if frame.estimated_size() > MAX_PLAN_BYTES or len(stored) > MAX_PLAN_BYTES // 16:
         return None
-    order = {at: index for index, at in enumerate(numbered)}
     labels = [series for series in frame if series.dtype == pl.String]
     figures = frame.get_columns()[len(labels) :]
     if not figures or any(not series.dtype.is_float() for series in figures):
         return None
-    first = min(column for _, column in cells) + len(labels)
-    places = [
-        (skipped + 1 + row, first + column)
-        for column in range(len(figures))
-        for row in range(frame.height)
-    ]
-    if any(at in cells and cells[at].kind != "n" for at in places):
+    start = len(labels) * grid.height
+    if not {cell.kind for cell in grid.cells[start:] if cell} <= {"n"}:
         return None
-    taken = [order.get(at) for at in places]
-    fixed = pl.Series(sorted(set(order.values()) - set(taken)), dtype=pl.UInt32)
+    taken = grid.numbers[start:]
+    fixed = pl.Series(sorted({*range(len(held))} - {*taken}), dtype=pl.UInt32)
     return _Plan(
         fixed,
         pl.Series(stored.gather(fixed).to_list(), dtype=pl.String),  # a copy that keeps no sheet

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -315,7 +316,8 @@ class Workbook:
         """The first `rows` rows of a sheet, with the merges that begin there."""
         found = self._sheet(sheet)
         try:
-            cells = {at: cell.value for at, cell in found.cells.items() if at[0] <= rows}
+            first = takewhile(lambda one: one[0][0] <= rows, found.cells.items())
+            cells = {at: cell.value for at, cell in first}
             return Head(cells, found.merged(rows))
         except SheetError as error:
             raise self._at(sheet, error) from None
