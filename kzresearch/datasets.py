@@ -253,7 +253,7 @@ def _articles(_forms: object) -> list[str]:
 def warm() -> None:
     """Read what every loader needs; no polars query is made, so that a process may be forked."""
     codebook.warm()
-    region_codes()
+    _ = region_codes(), region_codes(former=True)
     coverage()
     articles()
 

@@ -165,6 +165,13 @@ def month(number: int) -> str:
     return str(get_month_names("wide", context, current())[number])
 
 
+def warm() -> None:
+    """Read what is said in each language, and how it writes months and numbers."""
+    for language in LANGUAGES:
+        with speaking(language):
+            _ = say("{n:one|more}", n=1), day(date.min), month(1), of_numbers()
+
+
 def initials() -> str:
     """The first letters of the months, one each."""
     from babel.dates import get_month_names

@@ -294,12 +294,17 @@ def _metadata_folders() -> set[str]:
 
 
 def run_record(
-    task: Task, executed: Json, engine: str, started: datetime, error: Json | None
+    task: Task,
+    executed: Json,
+    engine: str,
+    started: datetime,
+    error: Json | None,
+    now: Environment | None = None,
 ) -> Json:
-    """The record of a run that ends now, as `record.schema.json` describes it."""
+    """The record of a run that ends now, in an environment, as `record.schema.json` describes it."""
     results = results_of(executed)
     used = dict.fromkeys(s for one in results.values() for s in one["sources"])
-    now, (title, question) = environment(), opening(executed)
+    now, (title, question) = now or environment(), opening(executed)
     return {
         "schema": SCHEMA,
         "run_id": task.run_id,

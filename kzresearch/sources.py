@@ -47,10 +47,13 @@ class RawFile:
     period: str | None = None
 
 
-@cache
 def read_sources(file: Path | None = None) -> tuple[dict[str, Any], ...]:
     """The blocks of `sources.toml`, as they stand in it."""
-    file = file or data_dir() / "sources.toml"
+    return _blocks(file or data_dir() / "sources.toml")
+
+
+@cache
+def _blocks(file: Path) -> tuple[dict[str, Any], ...]:
     return tuple(tomllib.loads(file.read_text(encoding="utf-8"))["source"])
 
 

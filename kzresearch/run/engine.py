@@ -371,7 +371,7 @@ def warm() -> None:
     import altair as alt
     import nbformat
 
-    from kzresearch import datasets, sources
+    from kzresearch import datasets, language, sources
     from kzresearch.charts import theme
 
     _Kernel.instance()
@@ -381,6 +381,7 @@ def warm() -> None:
     nbformat.reads(nbformat.writes(nbformat.v4.new_notebook()), as_version=4)
     sources.read_sources()
     datasets.warm()
+    language.warm()
     one = theme.layer(alt.Data(url="none"), "point", {"x": theme.quantity("a")})
     chart = theme.Layers(layer=[one, one], title=theme.heading("a", "b"), description="c")
     chart._repr_mimebundle_()

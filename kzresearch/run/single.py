@@ -109,14 +109,14 @@ def run_task(folder: Path, engine: str, tell: Callable[[int], None]) -> None:
             on_cell_start=lambda cell, cell_index: tell(cell_index),  # noqa: ARG005
             on_cell_executed=keep,
         )
-    same = records.environment().run_id(json.loads(task.source), task.parameters)
-    if same != task.run_id:
+    now = records.environment()
+    if now.run_id(json.loads(task.source), task.parameters) != task.run_id:
         raise Failure(
             "EnvironmentChanged",
             "the package, its data or what is installed was changed while the batch ran, and runs "
             "before and after would not be one; what is there is kept: start it again",
         )
-    (folder / "executed.part").write_bytes(_finished(task, notebook, engine, started))
+    (folder / "executed.part").write_bytes(_finished(task, notebook, engine, started, now=now))
     (folder / "executed.part").rename(folder / "executed.ipynb")
 
 
@@ -255,7 +255,12 @@ def end_in_words(code: int | None) -> Failure:
 
 
 def _finished(
-    task: Task, notebook: Any, engine: str, started: datetime, failure: Failure | None = None
+    task: Task,
+    notebook: Any,
+    engine: str,
+    started: datetime,
+    failure: Failure | None = None,
+    now: records.Environment | None = None,
 ) -> bytes:
     """The executed notebook, scrubbed, with its record: the bytes of the file."""
     from kzresearch import records
@@ -265,7 +270,9 @@ def _finished(
     if failure:
         place = error["cell"] if error else None
         error = {"cell": place, "type": failure.kind, "message": scrubbed_message(str(failure))}
-    notebook["metadata"]["kzresearch"] = records.run_record(task, notebook, engine, started, error)
+    notebook["metadata"]["kzresearch"] = records.run_record(
+        task, notebook, engine, started, error, now
+    )
     return _written(notebook)
 
 

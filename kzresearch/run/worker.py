@@ -42,6 +42,8 @@ from kzresearch.run.single import FAILURE, FAST, STOCK, Failure, run_task
 
 HARMLESS = {"jemalloc_bg_thd", "polars-ooc-clea"}
 """The threads that polars and its allocator start at import, which may be forked; others may not."""
+LATE = ("narwhals._polars.dataframe", "narwhals.stable.v1._namespace", "polars._utils.udfs")
+"""What altair and polars import when they are first used."""
 DIE_WITH_PARENT, ADOPT_ORPHANS = 1, 36
 """What Linux is asked for a process (`prctl`)."""
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
@@ -158,7 +160,7 @@ def _import_everything() -> None:
             "pdf",
         }:
             importlib.import_module(module.name)
-    for name in ("altair", "narwhals._polars.dataframe"):
+    for name in ("altair", "IPython.core.logger", *LATE):
         importlib.import_module(name)
 
 
