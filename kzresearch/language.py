@@ -169,7 +169,7 @@ def warm() -> None:
     """Read what is said in each language, and how it writes months and numbers."""
     for language in LANGUAGES:
         with speaking(language):
-            _ = say("{n:one|more}", n=1), day(date.min), month(1), of_numbers()
+            _ = _texts(language), _plural(language), day(date.min), month(1), of_numbers()
 
 
 def initials() -> str:

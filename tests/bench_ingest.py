@@ -116,6 +116,7 @@ def _ingested(report: Report, folder: Path, few: int, many: int) -> list[bool]:
         decoded.append(python(DECODE, workbooks[:few]))
         with peak_memory(peaks[few]):
             two.append(ingest(workbooks[:few], 2))
+    all_in_one = ingest(workbooks, 1)
     with peak_memory(peaks[many]):
         all_of_them = ingest(workbooks, 2, "many")
     again = ingest(workbooks[:few], 2)
@@ -129,6 +130,8 @@ def _ingested(report: Report, folder: Path, few: int, many: int) -> list[bool]:
     report("  the same in processors' time, for information", pairs(one, decoded, 1), float("inf"))
     what = f"ingest of {small} workbooks in one process / in two, each"
     good.append(report(what, pairs(one, two), 1.6, at_least=True))
+    what = f"ingest of {large} workbooks in one process / in two, each"
+    good.append(report(what, pairs([all_in_one], [all_of_them]), 1.6, at_least=True))
     both, what = [two[-1], again], f"ingest of {large} workbooks / of {small}, each"
     good.append(report(what, pairs([all_of_them] * 2, both), 1.15))
     both = pairs([all_of_them] * 2, both, 1)

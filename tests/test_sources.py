@@ -656,11 +656,9 @@ def command(server, tmp_path, monkeypatch):
     sources_toml(data, server, good="/good", gone="/missing", by_hand="")
 
     def run(*arguments):
-        sources.read_sources.cache_clear()
         return CliRunner().invoke(main, ["fetch", *arguments, "--to", str(to)])
 
-    yield run
-    sources.read_sources.cache_clear()
+    return run
 
 
 def test_command_lists_what_was_fetched_what_was_there_and_what_failed(command, tmp_path):
