@@ -631,7 +631,7 @@ def _parquet(figures: pl.DataFrame, reports: list[Report]) -> bytes:
     figures.write_parquet(
         buffer,
         compression="zstd",
-        compression_level=3,
+        compression_level=5,
         row_group_size=_ROWS_A_GROUP,
         metadata={_METADATA: _description(reports), _WHOLE: _BLANK},
     )
