@@ -49,11 +49,21 @@ def read_grid(path: Path) -> list[Block]:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
+    # Every scalar is a text, as on the command line: 010 is no number of base 8, no is no False.
+    class Loader(yaml.BaseLoader):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [name.value for name, _ in node.value]
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                line = node.start_mark.line + 1
+                raise ParameterError(f"{path}: {twice} is given twice (from line {line} on)")
+            return super().construct_mapping(node, deep=deep)
+
     try:
-        # Every scalar is a text, as on the command line: 010 is no number of base 8, no is no False.
-        content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)  # noqa: S506
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506
     except OSError as error:
         raise ParameterError(f"cannot read {path}: {(error.strerror or '').lower()}") from None
+    except ParameterError:
+        raise
     except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" (line {where.line + 1})" if where else ""

@@ -241,6 +241,10 @@ runs:
         ("runs: [{notebooks: [case_flow], each: {region: every}}]", "runs[0].each.region"),
         ("runs: [{parameters: {}}]", "'notebooks' is a required property"),
         ("runs: [{notebooks: [\x00]}]", "is no YAML file"),
+        (
+            "runs:\n- notebooks: [case_flow]\n  each: {region: all, region: [KZ-75]}",
+            "region is given twice (from line 3 on)",
+        ),
     ],
 )
 def test_a_grid_file_that_is_wrong_is_refused_with_its_place(tmp_path, text, sentence):
