@@ -104,10 +104,7 @@ def export(frame: pl.DataFrame | pl.LazyFrame, path: str | Path) -> list[Path]:
     Raises `UnknownValueError` for another ending, `OutputError` for what cannot be written there, and
     for what the format cannot hold.
 
-    >>> import tempfile
-    >>> from kzresearch import load_regions
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     [path.name for path in export(load_regions(), f"{folder}/regions.csv")]
+    >>> [path.name for path in kz.export(kz.load_regions(), "regions.csv")]
     ['regions.csv', 'regions.datapackage.json']
     """
     path = Path(path)

@@ -43,9 +43,9 @@ class Figure:
     Sums and differences of figures keep the cells of both, are None where one of them is, and
     refuse different units: `registered + terminated`.
 
-    >>> (Figure(106, "offences") + Figure(812, "offences")).text
+    >>> (kz.Figure(106, "offences") + kz.Figure(812, "offences")).text
     '918'
-    >>> Figure(None, "offences").text
+    >>> kz.Figure(None, "offences").text
     'not reported'
     """
 
@@ -81,7 +81,12 @@ class Figure:
         )
 
     def named(self, formula: str, note: str | None = None) -> Figure:
-        """The same figure with the formula it follows, and a note."""
+        """The same figure with the formula it follows, and a note.
+
+        >>> both = kz.Figure(106, "offences") + kz.Figure(812, "offences")
+        >>> both.named("in_proceedings + terminated_rehabilitating").formula
+        'in_proceedings + terminated_rehabilitating'
+        """
         return replace(self, formula=formula, note=note)
 
 

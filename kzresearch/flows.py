@@ -159,8 +159,9 @@ def case_flow(
 
     Source: Form 1-M, R1 and R1-1, or a press report of them.
 
-    >>> case_flow("2022-12").filter(step="gross_caseload")["count"].item()
-    918.0
+    >>> flow = kz.case_flow("2022-12", article="146")
+    >>> flow.select("step", "count").head(2).rows()
+    [('gross_caseload', 918.0), ('gross_registered', 807.0)]
     """
     bases, steps = flow_figures(period, region, article, cohort=cohort)
     return _frame(bases, steps)

@@ -42,10 +42,10 @@ def use_language(language: str) -> None:
 
     Labels of frames, charts, tables, sentences and numbers are in it. Raises UnknownValueError for another.
 
-    >>> use_language("ru")
-    >>> say("sent to court")
+    >>> kz.use_language("ru")
+    >>> kz.say("sent to court")
     'направлено в суд'
-    >>> use_language("en")
+    >>> kz.use_language("en")
     """
     global _chosen  # noqa: PLW0603  a notebook chooses once, for all that follows
     _chosen = checked(language)
@@ -80,7 +80,7 @@ def say(text: str, /, **values: object) -> str:
     form of a word that goes with the number n: in English for one and for others, in Russian for 1, 2
     and 5. A text that is not in the table is given as it stands.
 
-    >>> say("{n} {n:case|cases}", n=1200)
+    >>> kz.say("{n} {n:case|cases}", n=1200)
     '1,200 cases'
     """
     found = translated(text)

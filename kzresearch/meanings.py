@@ -32,9 +32,9 @@ _FEW = 3
 
 
 def describe(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """What each column of a frame means, its unit and its source; filtered and derived frames too.
+    """What each column of a frame means, its unit and its source, in the reader's language.
 
-    In the reader's language. Of figures of Form 1-M also what every measure and row means that occurs
+    Frames that are filtered or derived too. Of figures of Form 1-M also what every measure and row means that occurs
     in them.
 
     Returns one line per column, then per measure and row: `kind` (column, measure or row), `section`,
@@ -43,7 +43,6 @@ def describe(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
 
     Source: the contracts in `kzresearch.schemas`, and the codebook of the form.
 
-    >>> import kzresearch as kz
     >>> figures = kz.load_form_1m("2022-12", "KZ-75", "R1", "146", "registered")
     >>> kz.describe(figures.select("section", "measure", "value")).select("name", "unit").rows()
     [('section', None), ('measure', None), ('value', None), ('registered', 'offences')]

@@ -37,7 +37,7 @@ def panel(
     period: Filter = None,
     region: Filter = None,
 ) -> pl.DataFrame:
-    """One article over periods and regions: a row for each report that is there, or should be.
+    """One article over periods and regions: a row for each report there is, or should be.
 
     `article` is an article of the Criminal Code or a row of the form (`"severity:grave"`), `measure`
     and `section` are one each; `period` and `region` filter as in `load_form_1m`, the country comes
@@ -60,7 +60,7 @@ def panel(
 
     Source: Form 1-M, and press reports of it; see the `source` column and `load_sources()`.
 
-    >>> panel(region="KZ-75").select("period", "months", "value").rows()
+    >>> kz.panel("146", region="KZ-75").select("period", "months", "value").rows()
     [('2022-12', 12, 24.0)]
     """
     what = _What.of(article, measure, section, period, region)
@@ -77,9 +77,9 @@ def monthly_registrations(
     period: Filter = None,
     measure: str = "registered_in_month",
 ) -> pl.DataFrame:
-    """The registrations of single months, each from the column for it in the month's own report.
+    """The registrations of single months, each from the month's own report.
 
-    That is `registered_in_month` of section R1-1; `registered_committed_in_month` are offences of the
+    The column for them is `registered_in_month` of section R1-1; `registered_committed_in_month` are offences of the
     year to date that were committed in the month. Reports are never subtracted: they are cumulative
     and net, an offence terminated on rehabilitating grounds leaves them, and the difference of two
     may be below 0. For the same reason twelve months do not add up to the figure of the year.
@@ -95,7 +95,7 @@ def monthly_registrations(
 
     Source: Form 1-M, section R1-1.
 
-    >>> monthly_registrations(region="KZ-75").select("month", "value").rows()
+    >>> kz.monthly_registrations("146", region="KZ-75").select("month", "value").rows()
     [(datetime.date(2022, 12, 1), 8.0)]
     """
     frame = months_alone(article, region, period, measure)

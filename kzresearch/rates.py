@@ -1,4 +1,4 @@
-"""Shares, rates and relative risks with intervals; shrinkage, control limits, region arithmetic.
+"""Shares, rates and relative risks with intervals; shrinkage, control limits, sums.
 
 What an interval means here. The official figures are complete counts, not samples: every recorded
 offence is in them, so there is no sampling error. An interval is about the process that produced
@@ -31,6 +31,23 @@ if TYPE_CHECKING:
 
 Method = Literal["wilson", "jeffreys"]
 METHODS = ["wilson", "jeffreys"]
+__all__ = [
+    "CENSUS_BREAKS",
+    "SERIES_SPLITS",
+    "Interval",
+    "MeasureError",
+    "funnel_limits",
+    "funnel_limits_of_shares",
+    "mean_population",
+    "merge_to_17",
+    "months_in",
+    "proportion",
+    "rate",
+    "relative_risk",
+    "shrunken_rates",
+    "with_rate",
+    "with_share",
+]
 
 CENSUS_BREAKS = {2021: later("the census of 2021")}
 """Years between whose two 1 January figures a census moved the series."""
@@ -41,11 +58,21 @@ series counts Shymkent (KZ-79) within KZ-61 up to 2016 and apart from 2017."""
 
 
 class MeasureError(KzresearchError, ValueError):
-    """Numbers from which the measure asked for cannot be taken."""
+    """Numbers from which the measure asked for cannot be taken.
+
+    >>> rates.proportion(12, 10)
+    Traceback (most recent call last):
+        ...
+    kzresearch.rates.MeasureError: 12 of 10: a part cannot be larger than its whole
+    """
 
 
 class Interval(NamedTuple):
-    """An estimate and its limits; None where they are not defined."""
+    """An estimate and its limits; None where they are not defined.
+
+    >>> rates.proportion(0, 0)
+    Interval(estimate=None, lower=None, upper=None)
+    """
 
     estimate: float | None
     lower: float | None
@@ -73,7 +100,7 @@ def proportion(
     References: Wilson (1927), J. Am. Stat. Assoc. 22, 209–212; Brown, Cai and DasGupta (2001),
     Stat. Sci. 16, 101–133.
 
-    >>> [round(value, 4) for value in proportion(10, 918)]
+    >>> [round(value, 4) for value in rates.proportion(10, 918)]
     [0.0109, 0.0059, 0.0199]
     """
     if method not in METHODS:
@@ -115,7 +142,7 @@ def rate(
 
     References: Garwood (1936), Biometrika 28, 437–442; Ulm (1990), Am. J. Epidemiol. 131, 373–375.
 
-    >>> [round(value, 2) for value in rate(10, 1_000_000)]
+    >>> [round(value, 2) for value in rates.rate(10, 1_000_000)]
     [1.0, 0.48, 1.84]
     """
     _check_positive("per", per)
@@ -154,7 +181,7 @@ def relative_risk(
     References: Koopman (1984), Biometrics 40, 513–517; Miettinen and Nurminen (1985), Stat. Med. 4,
     213–226.
 
-    >>> [round(value, 2) for value in relative_risk(36, 40, 16, 80)]
+    >>> [round(value, 2) for value in rates.relative_risk(36, 40, 16, 80)]
     [4.5, 2.94, 7.15]
     """
     _tails(level)
@@ -206,10 +233,15 @@ def with_share(
     method: Method = "wilson",
     level: float = 0.95,
 ) -> pl.DataFrame:
-    """The frame with the share of each row: columns `{name}`, `{name}_lower`, `{name}_upper`.
+    """The frame with the share of each row and its interval.
 
-    `successes` and `total` name columns; shares are of 1, as `proportion` gives them (formula,
+    Columns are added: `{name}`, `{name}_lower`, `{name}_upper`. `successes` and `total` name columns; shares are of 1, as `proportion` gives them (formula,
     errors, reference and meaning there), null where the total is 0 or a figure is null.
+
+    >>> import polars as pl
+    >>> ended = pl.DataFrame({"article": ["146", "362"], "to_court": [10, 155], "cases": [918, 703]})
+    >>> rates.with_share(ended, "to_court", "cases").select(pl.col("^share.*$").round(3)).rows()
+    [(0.011, 0.006, 0.02), (0.22, 0.191, 0.253)]
     """
     return _with_intervals(
         frame, [successes, total], name, lambda x, n: proportion(x, n, method, level)
@@ -225,12 +257,18 @@ def with_rate(
     months: int = 12,
     level: float = 0.95,
 ) -> pl.DataFrame:
-    """The frame with the rate of each row: `{name}`, `{name}_lower`, `{name}_upper`, `{name}_months`.
+    """The frame with the rate of each row, its interval, and the months it is of.
 
-    `count` and `population` name columns; `months` is the length of the period (`months_in`) and
+    Columns are added: `{name}`, `{name}_lower`, `{name}_upper`, `{name}_months`. `count` and `population` name columns; `months` is the length of the period (`months_in`) and
     stands in the result, since a rate a year taken from two months is another figure than one
     taken from twelve. Rates are cases per `per` persons and year, as `rate` gives them (formula,
     errors, reference and meaning there), null where the population is 0 or a figure is null.
+
+    >>> import polars as pl
+    >>> two_months = pl.DataFrame({"cases": [4, 0], "people": [300_000, 120_000]})
+    >>> found = rates.with_rate(two_months, "cases", "people", months=2)
+    >>> found.select(pl.col("rate", "rate_lower", "rate_upper").round(2), "rate_months").row(0)
+    (8.0, 2.18, 20.48, 2)
     """
     years = _years(months)
     found = _with_intervals(
@@ -247,7 +285,7 @@ def shrunken_rates(
     months: int = 12,
     level: float = 0.95,
 ) -> pl.DataFrame:
-    """The frame with empirical-Bayes rates: each row's own, drawn towards what all have in common.
+    """The frame with empirical-Bayes rates: each row's own, drawn towards that of all.
 
     Model: xᵢ ~ Poisson(θᵢ Nᵢ), θᵢ ~ Gamma with mean μ and shape ν, N in person-years. μ and ν
     maximise the marginal likelihood, xᵢ ~ negative binomial with mean μ Nᵢ and size ν. Then
@@ -269,6 +307,11 @@ def shrunken_rates(
     Raises `MeasureError` as `rate` does.
 
     References: Clayton and Kaldor (1987), Biometrics 43, 671–681.
+
+    >>> import polars as pl
+    >>> three = pl.DataFrame({"cases": [4, 0, 30], "people": [300_000, 120_000, 500_000]})
+    >>> rates.shrunken_rates(three, "cases", "people")["shrunken_rate"].round(2).to_list()
+    [1.45, 0.53, 5.8]
     """
     import numpy as np
     from scipy import stats
@@ -332,6 +375,10 @@ def funnel_limits(
     Raises `MeasureError` for numbers that `rate` refuses, and for a negative rate.
 
     References: Spiegelhalter (2005), Stat. Med. 24, 1185–1202, section 2 and appendix.
+
+    >>> limits = rates.funnel_limits([500_000], pooled_rate=5.0)
+    >>> [tuple(round(number, 2) for number in row[1:]) for row in limits.rows()]
+    [(0.95, 3.04, 7.16), (1.0, 2.1, 8.47)]
     """
     from scipy import stats
 
@@ -349,7 +396,7 @@ def funnel_limits_of_shares(
     pooled_share: float,
     levels: Sequence[float] = (0.95, 0.998),
 ) -> pl.DataFrame:
-    """Control limits of a funnel plot of shares, by caseload: where chance would leave a share.
+    """Control limits of a funnel plot of shares: where chance alone would leave a share.
 
     As `funnel_limits` (formula, meaning and reference there) with a binomial count: `totals` cases,
     each with the chance `pooled_share` (0 to 1).
@@ -358,6 +405,10 @@ def funnel_limits_of_shares(
     (shares of 1); limits null where the total is 0 or null.
 
     Raises `MeasureError` for a total that is negative or not whole, and a share not from 0 to 1.
+
+    >>> limits = rates.funnel_limits_of_shares([100], pooled_share=0.9, levels=[0.95])
+    >>> [round(number, 3) for number in limits.row(0)]
+    [100.0, 0.95, 0.832, 0.96]
     """
     from scipy import stats
 
@@ -368,11 +419,11 @@ def funnel_limits_of_shares(
 
 
 def months_in(period: str) -> int:
-    """The months that a cumulative period (YYYY-MM) counts, from January to the month it names.
+    """The months that a cumulative period (YYYY-MM) counts, from January to the one it names.
 
     Raises `MeasureError` for another form of period.
 
-    >>> months_in("2021-02")
+    >>> rates.months_in("2021-02")
     2
     """
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", period):
@@ -385,13 +436,13 @@ def mean_population(
     period: str,
     series: str | None = None,
     sex: str = "total",
-    area: str = "all",
+    area: str = "total",
 ) -> pl.DataFrame:
-    """Mean population of the period's year by region: half the sum of its two 1 January figures.
+    """Mean population of a year by region: half the sum of its two 1 January figures.
 
     `frame` is long: `date`, `region`, `sex`, `area`, `population`, `series`. `series` is needed
-    where the two days stand in more than one. The year is the whole one even for a shorter period,
-    whose length is in `months`.
+    where the two days stand in more than one. The year is that of `period`, the whole one even for a
+    shorter period, whose length is in `months`.
 
     Returns one row per region that has a figure on either day, by code: `region`, `population`
     (persons, Float64), `months`, `series`. The mean is null where one of the two is missing, and
@@ -403,6 +454,9 @@ def mean_population(
 
     References: the mid-year population as person-years lived: Preston, Heuveline and Guillot
     (2001), Demography, section 1.4.
+
+    >>> rates.mean_population(kz.load_population(), "2020-12").filter(region="KZ-15").row(0)
+    ('KZ-15', 887992.0, 12, '2023-07-19')
     """
     months, year = months_in(period), int(period[:4])
     if year in CENSUS_BREAKS:
@@ -429,9 +483,9 @@ def mean_population(
 
 
 def merge_to_17(frame: pl.DataFrame, values: Sequence[str], by: Sequence[str] = ()) -> pl.DataFrame:
-    """The 20 regions summed to the 17 units of before 8 June 2022 (`unit_17` in `load_regions()`).
+    """The 20 regions summed to the 17 units of before 8 June 2022.
 
-    `values` name the columns to sum: counts and populations, never shares or rates. `by` names
+    Which lies in which says `unit_17` in `load_regions()`. `values` name the columns to sum: counts and populations, never shares or rates. `by` names
     the columns that tell rows of one region apart (`["period", "row"]`); other columns are left
     out. The country (`KZ`) stays as it is.
 
@@ -443,6 +497,10 @@ def merge_to_17(frame: pl.DataFrame, values: Sequence[str], by: Sequence[str] = 
     region stands twice, and for South Kazakhstan (KZ-61+79), which two of the 17 came from.
 
     Source: `load_regions()`.
+
+    >>> of_20 = kz.load_form_1m("2022-12", section="R1", article="146", measure="registered")
+    >>> rates.merge_to_17(of_20, ["value"]).filter(region="KZ-63").row(0)
+    ('KZ-63', 10.0, ['KZ-10', 'KZ-63'])
     """
     by = list(by)
     _check_columns(frame, ["region", *by, *values])

@@ -52,15 +52,14 @@ Json = dict[str, Any]
 
 
 def record(**figures: Figure) -> None:
-    """Record figures under their names: shown to the reader, and kept in the notebook's output.
+    """Record figures by name: shown to the reader, and kept in the notebook's output.
 
     Recorded figures are what a run's JSON holds and what may be cited. A name is given once in a
     notebook, of letters, digits and `_`. Units are the figures' own.
 
     Raises KzresearchError for another name.
 
-    >>> from kzresearch import Figure
-    >>> record(gross_caseload=Figure(106, "offences") + Figure(812, "offences"))  # doctest: +ELLIPSIS
+    >>> kz.record(gross_caseload=kz.Figure(106, "offences") + kz.Figure(812, "offences"))
     {...'text/plain': 'gross_caseload: 918 offences'}
     """
     from IPython.display import display

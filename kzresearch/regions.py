@@ -44,8 +44,8 @@ def load_regions(*, former: bool = False) -> dy.DataFrame[Regions]:
     Source: geokz and the project's own compilation (`geokz`, `kzresearch_regions` in
     `load_sources()`).
 
-    >>> load_regions().filter(region="KZ-75")["name_en"].item()
-    'Almaty'
+    >>> kz.load_regions().filter(region="KZ-75").select("name_en", "name_ru", "unit_17").row(0)
+    ('Almaty', 'Алматы', 'KZ-75')
     """
     table = read_texts(data_dir() / "transcribed" / "regions.csv").to_dict(as_series=False)
     types: dict[str, Any] = dict.fromkeys(table, pl.String)

@@ -64,6 +64,14 @@ class PeriodReport:
 
     Made by `period_report`. Its frames have one row per figure: `label`, `value` (null where not
     reported), `text`, `unit`, `note`.
+
+    >>> report = kz.period_report("2022-12", region="KZ-75", article="146")
+    >>> report.figures["article_registered"].text
+    '24'
+    >>> report.figures["article_registered"].cells[0].cell
+    'R1!F70'
+    >>> report.frame.select("section", "row", "measure", "cell").row(0)
+    ('R1', 'total', 'registered', 'R1!F7')
     """
 
     period: str
@@ -84,7 +92,11 @@ class PeriodReport:
 
     @property
     def chapter(self) -> str:
-        """The chapter of the Criminal Code that the article stands in: `"3"`."""
+        """The chapter of the Criminal Code that the article stands in.
+
+        >>> kz.period_report("2022-12", article="146").chapter
+        '3'
+        """
         names = codebook.row_names()
         return str(names.row(by_predicate=pl.col("row") == self._article, named=True)["chapter"])
 
@@ -94,42 +106,75 @@ class PeriodReport:
 
     @property
     def article_name(self) -> str:
-        """`Article 146. Torture`."""
+        """The article's number and title.
+
+        >>> kz.period_report("2022-12", article="146").article_name
+        'Article 146. Torture'
+        """
         return captions.row_name(self._article, self.period)
 
     @property
     def chapter_name(self) -> str:
-        """`Chapter 3. Criminal offences against …`."""
+        """The number and title of the article's chapter.
+
+        >>> kz.period_report("2022-12", article="146").chapter_name
+        'Chapter 3. Criminal offences against the constitutional and other rights ...'
+        """
         return captions.row_name(f"chapter:{self.chapter}", self.period)
 
     @property
     def title(self) -> str:
-        """`Kazakhstan, January–December 2022`."""
+        """The region and the months.
+
+        >>> kz.period_report("2022-12").title
+        'Kazakhstan, January–December 2022'
+        """
         return captions.title(self.period, self.region)
 
     @property
     def months(self) -> str:
-        """The months the figures cover: `January–December 2022`."""
+        """The months that the figures cover.
+
+        >>> kz.period_report("2022-12").months
+        'January–December 2022'
+        """
         return captions.months(self.period)
 
     @property
     def source_line(self) -> str:
-        """Where the form's figures come from, for below a chart or a table."""
+        """Where the form's figures come from, for below a chart or a table.
+
+        >>> print(kz.period_report("2022-12", "KZ-75").source_line)
+        Almaty, January–December 2022. Source: Committee on Legal Statistics and Special Accounts, ...
+        """
         return captions.source_line(self.period, self.region)
 
     @property
     def editions(self) -> list[int]:
-        """Editions of Freedom in the World that go with the period."""
+        """Editions of Freedom in the World that go with the period.
+
+        >>> kz.period_report("2022-12").editions
+        [2022, 2023]
+        """
         return self.freedom()["edition"].to_list()
 
     def heading(self) -> Markdown:
-        """What the report is on, in one line."""
+        """What the report is on, in one line.
+
+        >>> print(kz.period_report("2022-12", article="146").heading().data)
+        **Kazakhstan, January–December 2022** · Article 146. Torture · Chapter 3. ...
+        """
         return captions.heading(
             self.period, self.region, f"{self.article_name} · {self.chapter_name}"
         )
 
     def summary(self) -> Markdown:
-        """The report in a few sentences, as far as the source goes."""
+        """The report in a few sentences, as far as the source goes.
+
+        >>> print(kz.period_report("2022-12", article="146").summary().data)
+        For Kazakhstan, January–December 2022, the workbooks of 20 regions have **155,200 registered
+        offences**, net of terminations on rehabilitating grounds: 2,200 especially grave, ...
+        """
         return captions.markdown(" ".join(self._sentences()))
 
     def _sentences(self) -> Iterator[str]:
@@ -236,21 +281,37 @@ class PeriodReport:
         return say("Of its cases, as far as reported: {ended}.", ended="; ".join(ended))
 
     def consistency_notes(self) -> Markdown:
-        """`consistency()` as a list to read."""
+        """`consistency()` as a list to read.
+
+        >>> print(kz.period_report("2022-12").consistency_notes().data)
+        - The four severities sum to 135,028 of 155,200 offences; ...
+        """
         return captions.markdown("\n".join(f"- {sentence}" for sentence in self.consistency()))
 
     @property
     def sources(self) -> list[str]:
-        """Ids of the sources that the figures come from."""
+        """Ids of the sources that the figures come from.
+
+        >>> kz.period_report("2022-12").sources
+        ['form_1m', 'freedom_in_the_world']
+        """
         return [*self.frame["source"].unique(maintain_order=True), "freedom_in_the_world"]
 
     @property
     def from_workbooks(self) -> bool:
-        """Whether the figures come from the form's own workbooks, not from a publication."""
+        """Whether the figures come from the form's own workbooks, not from a publication.
+
+        >>> kz.period_report("2022-12").from_workbooks, kz.period_report("2021-02").from_workbooks
+        (True, False)
+        """
         return FORM_1M in self.sources
 
     def figure(self, section: str, row: str, measure: str) -> Figure:
-        """One figure of the form, with its cells."""
+        """One figure of the form, with its cells.
+
+        >>> kz.period_report("2022-12").figure("R1", "article:146", "registered").text
+        '98'
+        """
         return self._lookup(section, row, measure, OFFENCES)
 
     @cached_property
@@ -311,8 +372,13 @@ class PeriodReport:
             )
 
     def freedom(self) -> pl.DataFrame:
-        """Freedom in the World for Kazakhstan: the edition published in the period's year, and the
-        one that reviews that year where there is one. Columns as in the table, `relation` added.
+        """Freedom in the World for Kazakhstan, the editions that go with the period.
+
+        That published in the period's year, and the one that reviews that year where there is one.
+        Columns as in the table, `relation` added.
+
+        >>> kz.period_report("2022-12").freedom().select("edition", "total", "relation").rows()
+        [(2022, 23, 'published in 2022'), (2023, 23, 'reviews 2022')]
         """
         year = int(self.period[:4])
 
@@ -358,7 +424,11 @@ class PeriodReport:
                 )
 
     def severity(self) -> pl.DataFrame:
-        """Offences registered, by severity; together they are all offences registered."""
+        """Offences registered, by severity; together they are all offences registered.
+
+        >>> kz.period_report("2022-12").severity().select("label", "value").row(0)
+        ('especially grave', 2200.0)
+        """
         named = self.figures
         labels = {f"registered_{s}": SEVERITIES[s] for s in reversed(SEVERITIES)}
         if named["registered_misdemeanours"].value is None:
@@ -372,6 +442,9 @@ class PeriodReport:
         """Offences registered by article of the chapter, as far as reported.
 
         Preparation for and attempted murder, a row of its own in chapter 1, is among them.
+
+        >>> kz.period_report("2022-12", article="146").articles().select("label", "value").row(1)
+        ('Article 146. Torture', 98.0)
         """
         return _frame(
             [(captions.row_name(row, self.period), one) for row, one in self._of_chapter()]
@@ -385,7 +458,11 @@ class PeriodReport:
         return [(row, one) for row, one in found if one.value is not None]
 
     def article_table(self) -> pl.DataFrame:
-        """The article itself: offences registered, their severity and victims."""
+        """The article itself: offences registered, their severity and victims.
+
+        >>> kz.period_report("2022-12", article="146").article_table()["value"].to_list()
+        [98.0, 76.0, 4.0, 2.0]
+        """
         labels = {
             "article_registered": later("registered (net)"),
             "article_registered_grave_or_especially_grave": later(
@@ -397,12 +474,21 @@ class PeriodReport:
         return _frame([(say(text), self.figures[name]) for name, text in labels.items()])
 
     def flow_table(self) -> pl.DataFrame:
-        """What became of the cases, net and gross, as far as reported."""
+        """What became of the cases, net and gross, as far as reported.
+
+        >>> flow = kz.period_report("2022-12", article="146").flow_table()
+        >>> flow.select("label", "value").rows()[:2]
+        [('gross caseload', 918.0), ('in proceedings (net)', 106.0)]
+        """
         found = [(say(text), self.figures[name]) for name, text in FLOW.items()]
         return _frame([(text, one) for text, one in found if one.value is not None])
 
     def not_reported(self) -> Markdown:
-        """Which columns of the form on what became of the cases no source reports, in words."""
+        """Which columns on what became of the cases no source reports, in words.
+
+        >>> print(kz.period_report("2021-02", article="146").not_reported().data)
+        Not reported, which is not nought: in proceedings (net); terminated on rehabilitating grounds; ...
+        """
         columns: tuple[str, ...] = ("article_in_proceedings", "article_completed")
         columns += tuple(f"article_{step.name}" for step in flows.OUTCOMES if step.measure)
         lacking = [say(FLOW[name]) for name in columns if self.figures[name].value is None]
@@ -415,13 +501,21 @@ class PeriodReport:
         )
 
     def outcomes(self) -> pl.DataFrame:
-        """The outcomes that are reported and not nought, largest first; all, where none is."""
+        """The outcomes that are reported and not nought, largest first; all, where none is.
+
+        >>> kz.period_report("2022-12", article="146").outcomes().select("label", "value").row(0)
+        ('terminated on rehabilitating grounds', 812.0)
+        """
         found = [(say(text), self.figures[name]) for name, text in OUTCOMES.items()]
         drawn = [(text, one) for text, one in found if one.value]
         return _frame(drawn or found).sort("value", descending=True, maintain_order=True)
 
     def consistency(self) -> list[str]:
-        """What the figures say of each other, in sentences computed from them."""
+        """What the figures say of each other, in sentences computed from them.
+
+        >>> print(kz.period_report("2022-12", article="146").consistency()[-1])
+        In proceedings (net): 106, of which with an outcome 25 and pending 81. ...
+        """
         return [*self._severity_notes(), *self._chapter_notes(), *self._flow_notes()]
 
     def _severity_notes(self) -> Iterator[str]:
@@ -560,14 +654,14 @@ class PeriodReport:
 
 
 def period_report(period: str, region: str = COUNTRY, article: str | int = "146") -> PeriodReport:
-    """The report on one period (`"2022-12"`), region (`"KZ"`, `"KZ-75"`) and article (`"146"`).
+    """The report on one period, region and article: its figures, and what follows from them.
 
     Returns a `PeriodReport`, whose figures are in offences. Raises `UnknownValueError` for a value
     that the data does not have, with what it has.
 
     Source: Form 1-M or a press report of it (the `source` of each figure); Freedom in the World.
 
-    >>> period_report("2021-02").figures["article_registered"].text
+    >>> kz.period_report("2021-02", region="KZ", article="146").figures["article_registered"].text
     '88'
     """
     articles = codebook.row_names().filter(pl.col("kind") == "article")["article"].to_list()

@@ -102,8 +102,8 @@ def load_sources() -> dy.DataFrame[Sources]:
 
     Source: `data/sources.toml`.
 
-    >>> load_sources().filter(id="form_1m")["licence"].len() > 0
-    True
+    >>> kz.load_sources().filter(path="form_1m/2022-12/Almaty.XLSX").select("id", "bytes").row(0)
+    ('form_1m', 1090864)
     """
     columns = Sources.column_names()
     lines = [
@@ -115,12 +115,12 @@ def load_sources() -> dy.DataFrame[Sources]:
 
 
 def references(source_ids: list[str], figures: Iterable[Figure] = ()) -> Markdown:
-    """The sources named, each with its citation, licence and address, for the end of a notebook.
+    """The sources named, each with its citation, licence and address: a notebook's end.
 
     `figures` are those recorded: where all are from the user's own workbooks, that is what is cited.
 
-    >>> print(references(["acca_2021"]).data[:2])
-    -
+    >>> print(kz.references(["acca_2021"]).data)
+    - ACCA. Kazakhstan: about 90 cases of torture were registered since the beginning of the year. ...
     """
     from IPython.display import Markdown
 
@@ -138,8 +138,8 @@ def references(source_ids: list[str], figures: Iterable[Figure] = ()) -> Markdow
 def how_to_cite(notebook: str, **parameters: object) -> Markdown:
     """How to cite a run of a notebook, for its end; the page of a run adds its run id.
 
-    >>> how_to_cite("case_flow", period="2022-12").data[:36]
-    'This is the notebook `case_flow` (pe'
+    >>> print(kz.how_to_cite("case_flow", period="2022-12").data)
+    This is the notebook `case_flow` (period 2022-12) of *kzresearch*, version ...
     """
     from IPython.display import Markdown
 

@@ -14,6 +14,7 @@ from kzresearch import flows
 from kzresearch.figures import NOT_DEFINED, Cell, estimate, number, origin, percent
 from kzresearch.language import say
 
+__all__ = ["Table", "comparison", "double_counting", "figures", "flow", "freedom"]
 _LEFT, _RIGHT = "text-align: left", "text-align: right; white-space: nowrap"
 _LONG = f"{_LEFT}; vertical-align: top; white-space: pre-line"
 _BROKEN = f"{_LONG}; overflow-wrap: anywhere"
@@ -49,11 +50,18 @@ _HTML = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 
 @dataclass(frozen=True)
 class Table:
-    """A table to look at: the texts of `frame` under `headings`, the columns `numbers` on the right.
+    """A table to look at: the texts of `frame` under `headings`.
 
-    `group` is a column whose values stand above their rows. Columns of long texts have `widths`, in
+    Texts in the columns `numbers` stand on the right. `group` is a column whose values stand above their rows. Columns of long texts have `widths`, in
     percent; those in `broken` (addresses) end a line within a word. `folded` shows the title alone
     until it is clicked.
+
+    >>> regions = kz.load_regions().select("region", "name_ru")
+    >>> table = kz.tables.Table(regions, "Regions", "geokz", {"region": "Code", "name_ru": "Name"})
+    >>> print(table.folded_title)
+    Regions (20 lines; open to see)
+    >>> "<caption" in table.html
+    True
     """
 
     frame: pl.DataFrame
@@ -97,7 +105,13 @@ class Table:
 
 
 def figures(frame: pl.DataFrame, title: str, source: str) -> Table:
-    """A table of figures: columns `label`, `text`, `unit`, and `note` where there is one."""
+    """A table of figures: columns `label`, `text`, `unit`, and `note` where there is one.
+
+    >>> report = kz.period_report("2022-12")
+    >>> table = kz.tables.figures(report.severity(), "Offences, by severity", "Form 1-M")
+    >>> table.frame.row(0), table.headings["text"]
+    (('especially grave', '2,200'), 'Offences')
+    """
     columns = ["label", "text"]
     headings = {"label": "", "text": say("Number"), "unit": say("Unit")}
     units = frame["unit"].unique()
@@ -115,7 +129,13 @@ def figures(frame: pl.DataFrame, title: str, source: str) -> Table:
 
 
 def freedom(frame: pl.DataFrame, title: str, source: str) -> Table:
-    """Freedom in the World, one row per edition: `PeriodReport.freedom()`."""
+    """Freedom in the World, one row per edition: `PeriodReport.freedom()`.
+
+    >>> editions = kz.period_report("2022-12").freedom()
+    >>> table = kz.tables.freedom(editions, "Freedom in the World", "Freedom House")
+    >>> table.frame.select("edition", "status", "total").row(0)
+    (2022, 'Not Free', 23)
+    """
     headings = {
         "edition": say("Edition"),
         "year_reviewed": say("Year reviewed"),
@@ -135,9 +155,14 @@ def freedom(frame: pl.DataFrame, title: str, source: str) -> Table:
 
 
 def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
-    """A case flow: the frame of `case_flow`, each disposition with what it consists of below it.
+    """A case flow: the frame of `case_flow`, with shares, intervals and cells.
 
-    Parts without a case are left out. Where nothing is reported, a sentence says so instead.
+    Each disposition has what it consists of below it; parts without a case are left out. Where
+    nothing is reported, a sentence says so instead.
+
+    >>> table = kz.tables.flow(kz.case_flow("2022-12", article="146"), "Torture", "Form 1-M")
+    >>> table.frame.select("label", "count", "origin").row(0)
+    ('gross caseload', '918', 'R1!E70, R1!Q70 of 20 workbooks')
     """
     if not frame["count"].count():
         return Markdown(say("*{title}: no table, none of these figures is reported.*", title=title))
@@ -166,7 +191,14 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
 
 
 def comparison(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
-    """Shares of several offences side by side: the frame of `attrition.comparison`."""
+    """Shares of several offences side by side: the frame of `attrition.comparison`.
+
+    >>> from kzresearch import attrition
+    >>> compared = attrition.comparison("2022-12", article="146", others="362,120")
+    >>> table = kz.tables.comparison(compared.frame, "Torture beside others", "Form 1-M")
+    >>> table.frame.select("label", "of", "share", "interval").row(0)
+    ('Article 146. Torture', '812 of 918', '88.5 %', '86.2 % – 90.4 %')
+    """
     if not frame["share"].count():
         return Markdown(
             say("*{title}: no table, there is no share to set side by side.*", title=title)
@@ -195,7 +227,14 @@ def comparison(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown
 
 
 def double_counting(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
-    """How far shares move under double counting: the frame of `attrition.double_counting`."""
+    """How far shares move under double counting: the frame of `attrition.double_counting`.
+
+    >>> from kzresearch import attrition
+    >>> repeats = attrition.double_counting(kz.case_flow("2022-12", article="146"))
+    >>> table = kz.tables.double_counting(repeats, "Were some terminations repeats", "Form 1-M")
+    >>> table.frame.select("repeated", "repeats", "share_sent_to_court").row(2)
+    ('10.0 %', '81', '1.2 %')
+    """
     if frame.is_empty():
         return Markdown(
             say("*{title}: no table, no termination is reported that could be one.*", title=title)

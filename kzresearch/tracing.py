@@ -81,16 +81,13 @@ def trace(run: str | Path | Json, name: str) -> Trace:
     `RecordError` for what is no record, for one whose figure names a workbook or a source that it
     does not have, and for a run that recorded nothing.
 
-    >>> from tempfile import TemporaryDirectory
-    >>> from kzresearch import batch
-    >>> with TemporaryDirectory() as folder:
-    ...     runs = batch("case_flow", {"region": ["KZ-75"]}, out=folder, formats=(), progress=False)
-    ...     found = trace(runs["file"][0], "sent_to_court")
-    >>> print(str(found).splitlines()[0])
-    sent_to_court: 3 (offences)
-
     Source: the record; `load_form_1m()`, `load_population()`, `load_torture_indices()`,
     `load_freedom_in_the_world()` and `load_published()` for what stands in the cells.
+
+    >>> runs = kz.batch("case_flow", {"region": ["KZ-75"]}, out="out", formats=(), progress=False)
+    >>> print(kz.trace(runs["file"][0], "sent_to_court"))
+    sent_to_court: 3 (offences)
+    ...
     """
     record = records.checked(run) if isinstance(run, dict) else records.read(run)
     figure = _figure(record, name)

@@ -5,17 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-import kzresearch  # noqa: F401  first: it keeps the slow rfc3987-syntax out of this process
-
-# No test sees the store of whoever runs it; processes that tests start inherit this.
-_STORE = tempfile.TemporaryDirectory(prefix="kzresearch-store-")
-os.environ["KZRESEARCH_STORE"] = _STORE.name
 
 ROOT = Path(__file__).parents[1]
 PERIODS = ["2021-02", "2022-12"]

@@ -106,7 +106,7 @@ def base(region: str, raw: Path | None = None) -> Base:
     with TemporaryDirectory() as folder:
         path = make_whole_form(
             Path(folder) / file,
-            values=_bundled(region),
+            values=bundled(region),
             organ_code=line["organ_code"],
             title=f"1-M  {line['form_name_ru']} (Свод)",
         )
@@ -119,7 +119,7 @@ def _files() -> dict[str, str]:
     return dict(table.select("region", "file").iter_rows())
 
 
-def _bundled(region: str) -> Callable[[str, int, int], float]:
+def bundled(region: str) -> Callable[[str, int, int], float]:
     """The bundled figures of a region, by section, row code and column number."""
     table = pl.scan_parquet(data_dir() / "form_1m" / f"{BASE}.parquet")
     wanted = (pl.col("region") == region) & (pl.col("value") != 0)

@@ -20,7 +20,6 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +30,13 @@ from markdown_it import MarkdownIt
 
 import kzresearch as kz
 from tests.conftest import ROOT, command
-from tests.generated import _bundled
 from tests.run.made import RECORDS, made
-from tests.workbooks import Values, make_whole_form, rewrite
+from tests.workbooks import rewrite
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 SHOWN = {"text", "sql", "yaml", "toml"}
 """Languages of blocks that are no commands."""
-REGIONS = [("1971", "Astana", "Астана"), ("1975", "Almaty", "Алматы")]
-FOLDERS = ["reports/2023-12", "."]
 TORTURE = ("Пытки (ст.146)".encode(), "Жестокое обращение, пытки (ст.146)".encode())
 MARK = re.compile(r"<!-- (parsed|file): (\S.*?) -->")
 
@@ -90,37 +86,16 @@ def test_each_block_says_what_it_is():
 # samples that are run
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a reader has at hand: reports that add up, one of a new form, and an own notebook."""
-    place = tmp_path_factory.mktemp("desk")
-    (place / "reports" / "2023-12").mkdir(parents=True)
-    for times, (folder, (code, name, region)) in enumerate(product(FOLDERS, REGIONS), 2):
-        make_whole_form(
-            place / folder / f"{name}.XLSX",
-            values=_times(times),
-            organ_code=code,
-            title=f"1-M  {region} (Свод)",
-        )
-    shutil.copy(place / "Astana.XLSX", place / "Astana-2024.XLSX")
-    strings = {"xl/sharedStrings.xml": lambda xml: xml.replace(*TORTURE)}
-    rewrite(place / "Astana-2024.XLSX", strings)
-    made(place / "mine.ipynb", *RECORDS)
-    return place
-
-
-def _times(number: int) -> Values:
-    """Figures of a workbook: so many times those of a region whose report adds up."""
-    figures = _bundled("KZ-10")
-    return lambda *at: number * figures(*at)
-
-
 @pytest.fixture
 def at_desk(desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder with those, and an empty store."""
+    """What a reader has at hand: reports, one of a new form, an own notebook; and an empty store."""
     folder = tmp_path / "desk"
     shutil.copytree(desk, folder)
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    shutil.copy(folder / "Astana.XLSX", folder / "Astana-2024.XLSX")
+    strings = {"xl/sharedStrings.xml": lambda xml: xml.replace(*TORTURE)}
+    rewrite(folder / "Astana-2024.XLSX", strings)
+    made(folder / "mine.ipynb", *RECORDS)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("KZRESEARCH_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

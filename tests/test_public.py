@@ -1,5 +1,9 @@
 """The public surface, the import, and what the repository promises of itself."""
 
+import doctest
+import functools
+import importlib
+import inspect
 import json
 import os
 import re
@@ -7,10 +11,13 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import kzresearch as kz
+from kzresearch import rates
 from tests.conftest import ROOT, command
 
 
@@ -29,8 +36,73 @@ def fresh(code: str) -> str:
 
 def test_every_public_name_resolves_and_says_what_it_is():
     assert sorted(kz._HOMES) == kz.__all__
-    for name in kz.__all__:
-        assert (getattr(kz, name).__doc__ or "").strip(), name
+    for module in (kz, kz.charts, kz.tables, rates):
+        assert set(module.__all__) <= set(dir(module)), "a Tab finds less than there is"
+        assert len(doc_of(module).partition("\n")[0]) <= LINE
+
+
+LINE = 88
+"""Characters of a line of help: what JupyterLab shows without a scroll bar."""
+
+
+def doc_of(one: object) -> str:
+    return inspect.getdoc(one) or ""
+
+
+WAITING = {"kzresearch.ingest"}
+"""Whose help is still to be written."""
+
+
+def public() -> Iterator[tuple[str, Any, type | None]]:
+    """What the reference shows: each name, what it is, and the class it is of."""
+    for module in (kz, kz.charts, kz.tables, rates):
+        for name in module.__all__:
+            one = inspect.unwrap(getattr(module, name))
+            if not callable(one) or f"{module.__name__}.{name}" in WAITING:
+                continue
+            yield f"{module.__name__}.{name}", one, None
+            if isinstance(one, type):
+                fields = inspect.get_annotations(one)
+                for part, value in vars(one).items():
+                    if not part.startswith("_") and part not in fields:
+                        yield f"{module.__name__}.{name}.{part}", value, one
+
+
+def test_help_on_every_public_name_is_typed_short_and_has_an_example_that_is_run():
+    assert [
+        f"{name}: {what}" for name, one, of in public() for what in lacking(name, one, of)
+    ] == []
+
+
+def lacking(name: str, one: Any, of: type | None) -> Iterator[str]:
+    """What the help on a name, or on a part of a class, lacks."""
+    ways = ("fget", "func", "_tell", "__func__")  # to what a property and the like call
+    called = next((found for way in ways if (found := getattr(one, way, None))), one)
+    if not isinstance(one, type):
+        signature = inspect.signature(called)
+        taken = [*signature.parameters.values()][of is not None :]
+        types = [signature.return_annotation, *(each.annotation for each in taken)]
+        if inspect.Signature.empty in types:
+            yield "a type"
+    first, _, rest = doc_of(called).partition("\n")
+    if not first.endswith((".", ":")) or len(first) > LINE or rest[:1] not in {"", "\n"}:
+        yield f"a first line that says all in {LINE} characters: {first!r}"
+    examples = "".join(text for each in (called, of) if each for text in examples_run(each))
+    word = "" if isinstance(one, type) else name.rpartition(".")[2]
+    if not re.search(rf"\b{word}\b", examples):
+        yield "an example that is run"
+
+
+@functools.cache
+def doctests(module: str) -> dict[str, doctest.DocTest]:
+    found = doctest.DocTestFinder().find(importlib.import_module(module))
+    return {one.name: one for one in found}
+
+
+def examples_run(one: Any) -> list[str]:
+    """The examples of a docstring, as they are found when all are run."""
+    test = doctests(one.__module__).get(f"{one.__module__}.{one.__qualname__}")
+    return [each.source for each in test.examples] if test else []
 
 
 def test_public_loaders_name_their_source():

@@ -627,7 +627,7 @@ def test_a_period_has_1_to_12_months(months):
         rates.with_rate(pl.DataFrame({"n": [1], "p": [1]}), "n", "p", months=months)
 
 
-def population(*figures, sex="total", area="all") -> pl.DataFrame:
+def population(*figures, sex="total", area="total") -> pl.DataFrame:
     rows = [(date(year, 1, 1), *rest, sex, area) for year, *rest in figures]
     columns = ["date", "region", "population", "series", "sex", "area"]
     return pl.DataFrame(rows, columns, orient="row")

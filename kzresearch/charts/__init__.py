@@ -1,4 +1,4 @@
-"""The project's charts: Altair, one look, with an alternative text computed from the data.
+"""The project's charts: Altair, one look, each with a description computed from its data.
 
 Altair is imported when the first is drawn.
 """
@@ -51,3 +51,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'kzresearch.charts' has no attribute {name!r}")
     return getattr(importlib.import_module(f"kzresearch.charts.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

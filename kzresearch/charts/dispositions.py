@@ -57,10 +57,16 @@ class _Group(NamedTuple):
 def cases(frame: pl.DataFrame, title: str, source: str) -> Layers | Markdown:
     """Where the cases came from and where they went: one mark for each case.
 
-    `frame` is that of `flows.origins`: `label`, `count`, `share` (of 1), and `of_year` and
+    `frame` is that of `attrition.origins`: `label`, `count`, `share` (of 1), and `of_year` and
     `carried_over`, which add up to the count, or are null where that is not known. Above `MOST`
     cases a mark stands for a stated number of them, or for the rest of a group. Where the counts
     are not reported, a sentence says so instead.
+
+    >>> from kzresearch.attrition import origins
+    >>> every, of_year = (kz.case_flow("2022-12", cohort=cohort) for cohort in (False, True))
+    >>> chart = kz.charts.cases(origins(every, of_year), "Torture, 2022", "Form 1-M")
+    >>> print(chart.to_dict()["description"])
+    Flow of 918 cases, 807 registered in the year and 111 carried over. One mark is one case. ...
     """
     if frame["count"].null_count():
         return Markdown(

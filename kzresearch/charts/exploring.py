@@ -63,7 +63,7 @@ def explorer(
     articles: Sequence[str | int] = (),
     periods: Sequence[str] = (),
 ) -> Panels:
-    """What became of an article's cases, and the same article over the regions, to choose from.
+    """What became of an article's cases, and the same over the regions, to choose from.
 
     `period`, `region` and `article` are shown first. `articles` are the others to choose from
     (default: those of 500 cases or more in the country in one of the periods), `periods` likewise
@@ -75,9 +75,9 @@ def explorer(
 
     Source: Form 1-M, R1, or a press report of it (see `case_flow`).
 
-    >>> chart = explorer(region="KZ-75", articles=["146", "362"], periods=["2022-12"])
-    >>> chart.to_dict()["description"][:60]
-    'Explorer of 2 articles, 21 regions and 1 period. Shown first'
+    >>> chart = kz.charts.explorer(region="KZ-75", articles=["146", "362"], periods=["2022-12"])
+    >>> print(chart.to_dict()["description"])
+    Explorer of 2 articles, 21 regions and 1 period. Shown first...
     """
     row = datasets.row_of(article)
     datasets.check_reported(period, region, row)

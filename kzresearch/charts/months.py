@@ -43,6 +43,16 @@ def periods(
     `change` (a number that stands at a rule where something changed, or null). Whole years are
     squares with their figure. What is missing has a cross at the foot, never a mark at nought.
     Where there is nothing to draw, a sentence says so instead.
+
+    >>> _ = kz.ingest("reports/2023-12")
+    >>> from kzresearch.series import over_periods
+    >>> found = over_periods("146", region="KZ-75")
+    >>> chart = kz.charts.periods(
+    ...     found.cumulative_drawn(), found.monthly_drawn(), "Torture, Almaty", "Form 1-M"
+    ... )
+    >>> print(chart.to_dict()["description"])
+    Points and bars over time. Torture, Almaty, offences. Since January: January–December 2022: 24;
+    January 2023: no figure; ...
     """
     if not cumulative["value"].count():
         return Markdown(say("*{title}: nothing to draw, no figure is at hand.*", title=title))

@@ -66,9 +66,16 @@ def region_map(
     """A map of regions, each with its number, shaded by class.
 
     Columns `region`, `label`, `value` (in `unit`; null: not reported), `shown` (what is written of
-    it), `tile_row`, `tile_column`, and `lines` where a tile has not just the label. Drawn as tiles of one size, or with `boundaries` (features with
-    the code as `iso`) in an equal-area projection, cities as squares. The classes hold about
-    equally many regions each; nought, and not reported, are white classes of their own.
+    it), `tile_row`, `tile_column`, and `lines` where a tile has not just the label. Drawn as tiles of one
+    size, or with `boundaries` (features with the code as `iso`) in an equal-area projection, cities as
+    squares. The classes hold about equally many regions each; nought, and not reported, are white
+    classes of their own.
+
+    >>> from kzresearch.geography import regional_report
+    >>> places = regional_report("2022-12", "146").places("gross_caseload")
+    >>> chart = kz.charts.region_map(places, "Torture cases, 2022", "offences", "Form 1-M")
+    >>> print(chart.to_dict()["description"])
+    Map. Torture cases, 2022. In offences: Almaty: 189; Almaty Region: 95; ...
     """
     known = _classed(frame).with_columns(
         lines=pl.col("lines" if "lines" in frame.columns else "label").map_elements(
@@ -191,6 +198,17 @@ def pairs(
 
     `names` gives the frame's two columns (in `unit`) and their words; `label` names the rows.
     Where there is nothing to draw, a sentence says so instead.
+
+    >>> figures = kz.load_form_1m("2022-12", ["KZ-71", "KZ-75"], "R1", "146")
+    >>> wide = figures.pivot("measure", index="region", values="value")
+    >>> chart = kz.charts.pairs(
+    ...     wide.rename({"region": "label"}),
+    ...     {"registered": "registered", "terminated_rehabilitating": "terminated"},
+    ...     "Torture, 2022", "offences", "Form 1-M",
+    ... )
+    >>> print(chart.to_dict()["description"])
+    Bar chart with two bars each. Torture, 2022. In offences: KZ-71: 2 registered, 23 terminated;
+    KZ-75: 24 registered, 164 terminated.
     """
     kinds = list(names.values())
     known = (
@@ -249,6 +267,13 @@ def funnel(
 
     `size` and `unit` name the axes. Points beyond the limits have another shape and their name.
     Where there is nothing to draw, a sentence says so instead.
+
+    >>> from kzresearch.geography import regional_report
+    >>> shares = regional_report("2022-12", "146").funnel_of_shares()
+    >>> chart = kz.charts.funnel(shares, "Torture cases terminated", "cases", "share", "Form 1-M")
+    >>> print(chart.to_dict()["description"])
+    Funnel plot. Torture cases terminated. In share: all together 88.5 %; Almaty: 86.8 %: within
+    the limits; Almaty Region: 57.9 %: outside the 99.8 % limits; ...
     """
     if plot.points.is_empty() or not plot.centre:
         return Markdown(say(_NOTHING, title=title))

@@ -38,6 +38,11 @@ def bars(frame: pl.DataFrame, title: str, unit: str, source: str) -> Layers | Ma
 
     `unit` names the axis, `source` stands below the title. Rows without a value are left out; where
     there is nothing to draw, a sentence says so instead.
+
+    >>> report = kz.period_report("2022-12")
+    >>> chart = kz.charts.bars(report.severity(), "By severity, 2022", "offences", "Form 1-M")
+    >>> print(chart.to_dict()["description"])
+    Bar chart. By severity, 2022. In offences: especially grave: 2,200; grave: 43,663; ...
     """
     if not (frame["value"].fill_null(0) > 0).any():
         why = (
@@ -87,6 +92,13 @@ def intervals(
     label has several: each kind has a colour and a shape. `axis_format` is for numbers on the axis
     and in tooltips (`".0%"` for shares of 1). Rows without an estimate are left out; where there is
     nothing to draw, a sentence says so instead.
+
+    >>> ways = kz.case_flow("2022-12", article="146").filter(kind="outcome")
+    >>> ways = ways.rename({"share": "estimate"}).drop("kind")
+    >>> chart = kz.charts.intervals(ways, "Torture, 2022", "share", "Form 1-M", axis_format=".0%")
+    >>> print(chart.to_dict()["description"])
+    Estimates with 95 % intervals. Torture, 2022. In share: terminated on rehabilitating
+    grounds: 0.885 (0.862 to 0.904); sent to court: 0.0109 (0.00593 to 0.0199); ...
     """
     known = frame.filter(pl.col("estimate").is_not_null()).with_columns(
         lines=pl.col("label").map_elements(wrapped, return_dtype=pl.String)

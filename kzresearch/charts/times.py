@@ -53,7 +53,14 @@ Span = tuple[int, int]
 
 
 def freedom(frame: pl.DataFrame, marked: list[int], title: str, source: str) -> Layers | Markdown:
-    """Freedom in the World's total by edition, the editions in `marked` with their number."""
+    """Freedom in the World's total by edition, the editions in `marked` with their number.
+
+    >>> scores = kz.load_freedom_in_the_world().filter(country="Kazakhstan")
+    >>> chart = kz.charts.freedom(scores, [2021], "Kazakhstan", "Freedom House")
+    >>> print(chart.to_dict()["description"])
+    Line chart. Kazakhstan, points of 100, higher is freer. Kazakhstan from 26 in 2013 to 23 in
+    2025. 2021: 23. Last scores: Kazakhstan 23 in 2025.
+    """
     country = captions.country_name(frame["country"][0])
     points = frame.select(
         country=pl.lit(country), year="edition", value=pl.col("total").cast(pl.Float64)
@@ -89,7 +96,13 @@ def lines(
 
     Columns `country`, `year`, `value`, and `lower`, `upper` where there are bounds, drawn as a band.
     `unit` and `time` name the axes, `domain` are the ends of the scale if it has any. The marked
-    country has its number, with `decimals`, in the `years`. Where there is nothing to draw, a sentence says so.
+    country has its number, with `decimals`, in the `years`. Where there is nothing to draw, a sentence says so
+    instead.
+
+    >>> scores = kz.load_torture_indices().filter(index="v2cltort")
+    >>> chart = kz.charts.lines(scores, "Kazakhstan", "Freedom from torture", "score", "V-Dem v14")
+    >>> print(chart.to_dict()["description"])
+    Line chart. Freedom from torture, score. Kazakhstan from -0.469 in 1990 to -0.568 in 2023. ...
     """
     known = frame.filter(pl.col("value").is_not_null()).sort("country", "year")
     if known.is_empty():
@@ -213,6 +226,12 @@ def timeline(
     last day. What is not `clear` is hollow. `breaks` are days by their letter, within the years
     drawn, marked wherever torture alone is counted. Where there is nothing to draw, a sentence says
     so instead.
+
+    >>> from kzresearch.publications import trend
+    >>> found = trend("registered")
+    >>> chart = kz.charts.timeline(found.drawn(), found.title, found.source_line)
+    >>> print(chart.to_dict()["description"])
+    Timeline. Figures on torture cases, with others for comparison: registered, Kazakhstan. ...
     """
     if frame.is_empty():
         return Markdown(say("*{title}: nothing to draw, no period is known.*", title=title))

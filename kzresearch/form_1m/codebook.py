@@ -507,9 +507,9 @@ def _lines_by_row(version: Form) -> dict[str, dict[str, str | None]]:
 
 
 def titles(article: str | int) -> pl.DataFrame:
-    """What the form called an article of the Criminal Code, or a row: its name stays, titles change.
+    """What the form called an article, or a row: its name stays, titles change.
 
-    `article` is an article (`"146"`) or the name of a row (`"chapter:3"`).
+    `article` is an article of the Criminal Code (`"146"`) or the name of a row (`"chapter:3"`).
 
     Returns one line per version in which the title changed, in time: form, from (the first period
     the version was seen in), row, title_ru (official), name (English) and caption (the form's own
@@ -519,8 +519,8 @@ def titles(article: str | int) -> pl.DataFrame:
 
     Source: the captions of Form 1-M; the English names are this project's, or the user's own.
 
-    >>> titles("146")["name"].to_list()
-    ['Article 146. Torture']
+    >>> kz.titles("146").select("form", "title_ru", "name").rows()
+    [('2022', 'Пытки', 'Article 146. Torture')]
     """
     rows = _names(forms()).rows
     row = str(article) if str(article) in rows else f"article:{article}"
@@ -541,7 +541,7 @@ def titles(article: str | int) -> pl.DataFrame:
 def codebook(
     section: str | Sequence[str] | None = None, form: str = BUNDLED
 ) -> dy.DataFrame[Codebook]:
-    """What every section, row and column of the form means: all, those of sections, or by words.
+    """What sections, rows and columns of the form mean: all of them, or by section or words.
 
     `section` is a section (`"R1"`), or several; another text is looked for, whatever its case, in the
     names, labels (English ones too), articles, official titles and captions of every section. `form`
@@ -556,9 +556,9 @@ def codebook(
 
     Source: the captions of Form 1-M as filed for 2022; the English names are this project's.
 
-    >>> codebook("R1").height
+    >>> kz.codebook("R1").height
     453
-    >>> codebook("пытки").select("section", "name", "label").row(0)
+    >>> kz.codebook("пытки").select("section", "name", "label").row(0)
     ('R1', 'article:146', 'Article 146. Torture')
     """
     if isinstance(section, str) and (found := _look_up(section, form)) is not None:

@@ -42,6 +42,13 @@ def read_form_1m(
     naming the file, the sheet, the cell and what was expected; no figure is returned then.
 
     Source: Form 1-M, Committee on Legal Statistics and Special Accounts.
+
+    >>> astana = kz.read_form_1m("Astana.XLSX", period="2023-12")
+    >>> astana.height
+    217460
+    >>> torture = astana.filter(section="R1", row="article:146", measure="terminated_rehabilitating")
+    >>> torture.select("region", "unit", "cell", "period_source").row(0)
+    ('KZ-71', 'offences', 'R1!Q70', 'argument')
     """
     if section is not None and section not in codebook.section_names():
         raise unknown_value("section", section, codebook.section_names())

@@ -268,11 +268,11 @@ def batch(
     Raises ParameterError before anything runs, with a list of everything that is wrong; OutputError
     where `out` cannot be written. A failing run raises nothing.
 
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     runs = batch("case_flow", each={"region": ["KZ-71"]}, out=folder, formats=(), progress=False)
-    >>> runs.select("notebook", "status").row(0)
-    ('case_flow', 'completed')
+    >>> runs = kz.batch(
+    ...     "case_flow", each={"region": ["KZ-71", "KZ-75"]}, out="out", formats=(), progress=False
+    ... )
+    >>> runs.select("notebook", "status").rows()
+    [('case_flow', 'completed'), ('case_flow', 'completed')]
     """
     several = not isinstance(notebooks, (str, Path))
     named = [str(one) for one in (notebooks if several else [notebooks])]  # type: ignore[union-attr]

@@ -34,20 +34,16 @@ def results(folder: str | Path) -> pl.DataFrame:
     Returns one row per completed run and recorded figure: `run_id`, `notebook`, `parameters` (a
     struct with a field for each parameter of any of the notebooks: `.unnest("parameters")` makes
     columns of them, where none has the name of another column), `name`, `value` (null where no
-    source reports it), `text` (what a reader is shown), `unit`, `cells` (list of {workbook, cell}), `sources`, `formula`, `note`. Of runs with
-    the same notebook and parameters, made by several versions of notebook, code or data, the newest
-    that was completed counts.
+    source reports it), `text` (what a reader is shown), `unit`, `cells` (list of {workbook, cell}),
+    `sources`, `formula`, `note`. Of runs with the same notebook and parameters, made by several
+    versions of notebook, code or data, the newest that was completed counts.
 
     Raises OutputError for a folder in which no batch has ended.
 
     Source: the runs' records.
 
-    >>> from tempfile import TemporaryDirectory
-    >>> from kzresearch import batch
-    >>> with TemporaryDirectory() as folder:
-    ...     _ = batch("case_flow", {"region": ["KZ-75"]}, out=folder, formats=(), progress=False)
-    ...     found = results(folder)
-    >>> found.filter(name="sent_to_court").select("value", "unit").row(0)
+    >>> _ = kz.batch("case_flow", {"region": ["KZ-75"]}, out="out", formats=(), progress=False)
+    >>> kz.results("out").filter(name="sent_to_court").select("value", "unit").row(0)
     (3.0, 'offences')
     """
     import polars as pl

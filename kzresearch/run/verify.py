@@ -214,11 +214,8 @@ def verify(
 
     Raises ParameterError for a notebook that cannot be read, OutputError for a folder that cannot.
 
-    >>> from tempfile import TemporaryDirectory
-    >>> from kzresearch import batch
-    >>> with TemporaryDirectory() as folder:
-    ...     runs = batch("case_flow", {"region": ["KZ-75"]}, out=folder, formats=(), progress=False)
-    ...     verify(folder)["verdict"].to_list()
+    >>> _ = kz.batch("case_flow", {"region": ["KZ-75"]}, out="out", formats=(), progress=False)
+    >>> kz.verify("out")["verdict"].to_list()
     ['identical']
     """
     import polars as pl
