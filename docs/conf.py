@@ -15,12 +15,14 @@ release = kzresearch.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "sphinx_copybutton", "pages"]
 exclude_patterns = ["_extensions"]
 nitpicky = True
-nitpick_ignore_regex = [("py:class", ".*")]  # types in signatures: their names are enough
+nitpick_ignore_regex = [("py:(class|obj)", ".*")]  # types, `words` in docstrings: names are enough
 
 myst_heading_anchors = 4  # headings have the addresses that GitHub gives them
 
-default_role = "code"  # in docstrings `names` stand as in Markdown
+default_role = "py:obj"  # in docstrings `names` stand as in Markdown, and lead to what is so called
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {"Filter": "Filter"}
+python_maximum_signature_line_length = 80
 
 html_theme = "pydata_sphinx_theme"
 html_title = "kzresearch"
