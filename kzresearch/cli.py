@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kzresearch import __version__, cli_store
+from kzresearch import completion as completing
 from kzresearch.errors import KzresearchError, WorkbookError, unknown_value
 from kzresearch.run import DEFAULT_FORMATS, FORMATS
 
@@ -107,6 +108,7 @@ def _run_options(command: Any) -> Any:
             click.option(
                 "--out",
                 default="out",
+                shell_complete=completing.files,
                 show_default=True,
                 metavar="FOLDER|s3://BUCKET/PREFIX",
                 help="Where the runs leave their files.",
@@ -135,22 +137,12 @@ def _run_options(command: Any) -> Any:
     return command
 
 
-def _names_of_parameters(ctx: click.Context, _parameter: object, begun: str) -> list[str]:
-    """For the shell: the parameters of the notebooks that stand before, or of all, that begin so."""
-    from kzresearch.notebooks import find_notebook, notebooks
-
-    named = ctx.params.get("notebooks") or [ctx.params.get("notebook")]
-    asked = [find_notebook(one) for one in named if one] or notebooks()
-    names = dict.fromkeys(f"{of.name}=" for one in asked for of in one.parameters)
-    return [name for name in names if name.startswith(begun)]
-
-
 _PARAMETERS = click.option(
     "-p",
     "--parameter",
     "parameters",
     multiple=True,
-    shell_complete=_names_of_parameters,
+    shell_complete=completing.parameters,
     metavar="NAME=VALUE",
     help="A parameter, the same in all runs; may be given several times.",
 )
@@ -163,15 +155,8 @@ _JOBS = click.option(
 _FORCE = click.option("--force", is_flag=True, help="Run again what is there.")
 
 
-def _names_of_notebooks(_ctx: object, _parameter: object, begun: str) -> list[str]:
-    """For the shell: the notebooks whose names begin so."""
-    from kzresearch.resources import notebooks_dir
-
-    return sorted(p.stem for p in notebooks_dir().glob("*.ipynb") if p.stem.startswith(begun))
-
-
 @main.command(short_help="Run one notebook: page, notebook and record.")
-@click.argument("notebook", shell_complete=_names_of_notebooks)
+@click.argument("notebook", shell_complete=completing.notebooks)
 @_PARAMETERS
 @_run_options
 def run(
@@ -217,10 +202,11 @@ def run(
 
 
 @main.command(short_help="Run notebooks for every region, article and period.")
-@click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]…", shell_complete=_names_of_notebooks)
+@click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]…", shell_complete=completing.notebooks)
 @click.option(
     "--each",
     multiple=True,
+    shell_complete=completing.parameters,
     metavar="NAME[=VALUE,…]",
     help="A parameter that takes every value the data has, or those named; may be given several "
     "times, and all combinations are run.",
@@ -273,7 +259,7 @@ def batch(
 
 
 @main.command(short_help="Run again what files of runs say, and compare.")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…", shell_complete=completing.files)
 @click.option(
     "--notebook",
     "notebooks",
@@ -410,6 +396,7 @@ def notebooks(as_json: bool) -> None:
     default="en",
     show_default=True,
     metavar="en|ru|kk",
+    shell_complete=completing.values,
     help="Of the copies' prose, and what their parameter `language` says at first.",
 )
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[JUPYTERLAB OPTION]…")
@@ -495,7 +482,7 @@ def check(files: tuple[Path, ...], period: str | None, as_json: bool) -> None:
 @main.command(short_help="Print what a shell needs to complete this command.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the script by which a SHELL completes commands, options and names of notebooks.
+    """Print the script by which a SHELL completes commands, options, notebooks, parameters and their values.
 
     \b
     Examples:
@@ -511,7 +498,7 @@ def completion(shell: str) -> None:
 
 
 @main.command(short_help="Print the citation of a run and of its sources.")
-@click.argument("run")
+@click.argument("run", shell_complete=completing.files)
 @click.option(
     "--format",
     "wanted",
@@ -534,7 +521,7 @@ def cite(run: str, wanted: str) -> None:
 
 
 @main.command(short_help="Print where a recorded figure comes from.")
-@click.argument("run")
+@click.argument("run", shell_complete=completing.files)
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print the chain as JSON.")
 def trace(run: str, name: str, as_json: bool) -> None:
@@ -834,7 +821,7 @@ def _failures(made: Made, *, err: bool) -> None:
 
 
 @main.command(short_help="Make a bundle of runs for a repository such as Zenodo.")
-@click.argument("runs", metavar="FOLDER|s3://BUCKET/PREFIX")
+@click.argument("runs", metavar="FOLDER|s3://BUCKET/PREFIX", shell_complete=completing.files)
 @click.option(
     "--zip",
     "packed",
@@ -875,7 +862,10 @@ def bundle(runs: str, packed: Path | None, out: Path | None, doi: str | None) ->
 def _filters(command: Any) -> Any:
     """The filters of `load_form_1m` as options."""
     for name in ("row", "measure", "article", "section", "region", "period"):
-        command = click.option(f"--{name}", multiple=True, metavar=name.upper())(command)
+        option = click.option(
+            f"--{name}", multiple=True, metavar=name.upper(), shell_complete=completing.values
+        )
+        command = option(command)
     return command
 
 

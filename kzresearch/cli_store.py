@@ -13,11 +13,13 @@ from typing import Any
 
 import click
 
+from kzresearch import completion as completing
 from kzresearch.resources import STORE
 
 _STORE = click.option(
     "--store",
     metavar="DIR|s3://BUCKET/PREFIX",
+    shell_complete=completing.files,
     help=f"Where the reports are; default: what {STORE} names, or a folder of the platform's.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -33,7 +35,12 @@ def _use(store: str | None) -> None:
     "paths", nargs=-1, type=click.Path(path_type=Path, exists=True), metavar="[FILE|DIR]…"
 )
 @click.option("--period", metavar="YYYY-MM", help="For files that do not state their period.")
-@click.option("--region", metavar="KZ-75", help="For a file that does not state its region.")
+@click.option(
+    "--region",
+    metavar="KZ-75",
+    shell_complete=completing.values,
+    help="For a file that does not state its region.",
+)
 @click.option(
     "--manifest",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -168,7 +175,12 @@ def _explain(paths: tuple[Path, ...], period: str | None, version: str | None) -
     "--check", is_flag=True, help="Check every figure's checksum, contract and identities."
 )
 @click.option("--remove", metavar="YYYY-MM", help="Take this period out of the store.")
-@click.option("--region", metavar="KZ-75", help="With --remove: this region's report alone.")
+@click.option(
+    "--region",
+    metavar="KZ-75",
+    shell_complete=completing.values,
+    help="With --remove: this region's report alone.",
+)
 @click.option("-y", "--yes", is_flag=True, help="With --remove: do not ask.")
 @_JSON
 def store(

@@ -1,4 +1,7 @@
-"""The notebooks: where they are, and their typed parameters, read and checked."""
+"""The notebooks: where they are, and their typed parameters, read and checked.
+
+What checks them is imported when they are checked: a shell that completes names waits for these.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from kzresearch import datasets
 from kzresearch.errors import KzresearchError, ParameterError, unknown_value
 from kzresearch.language import LANGUAGES, prose, speaking
 from kzresearch.language import checked as checked_language
-from kzresearch.records import opening
 from kzresearch.resources import notebooks_dir
 
 Value = str | int | float | bool
@@ -100,6 +101,8 @@ class Notebook:
     @property
     def title(self) -> str:
         """Its first heading."""
+        from kzresearch.records import opening
+
         return opening(self.content)[0]
 
     def check(self, given: Mapping[str, Value]) -> dict[str, Value]:
@@ -177,7 +180,7 @@ class Notebook:
 
 def _listed() -> dict[str, Callable[[Any], list[Any]]]:
     """Parameter → every value that the data has for it; the country is asked for by name alone."""
-    from kzresearch import geography
+    from kzresearch import datasets, geography
     from kzresearch.regions import COUNTRY
     from kzresearch.schemas import INDICATORS
 
@@ -207,7 +210,7 @@ def _faults_of(values: dict[str, Any], checked: Checked, *, own: bool) -> list[K
     Some mean what they do in the project's own notebooks alone. Of values together only those are
     checked that each hold by themselves.
     """
-    from kzresearch import attrition, geography, peers, publications
+    from kzresearch import attrition, datasets, geography, peers, publications
 
     checks: dict[tuple[str, ...], Callable[..., object]] = {
         ("article",): datasets.check_article,

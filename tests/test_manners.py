@@ -5,14 +5,19 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+import pexpect
 import pytest
 
+from kzresearch import completion
 from kzresearch.cli import main
-from tests.conftest import command
+from kzresearch.form_1m import codebook
+from tests.conftest import command, tool
 
 COMMANDS = sorted(main.commands)
 ESCAPE = re.compile(r"\x1b")
@@ -154,26 +159,100 @@ def test_shells_get_a_script_for_completion(shell):
     assert "_KZRESEARCH_COMPLETE" in found.stdout
 
 
+@pytest.fixture(scope="module")
+def bash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], list[str]]]:
+    """A bash with the script: what it puts in the place of the last word, `=` being between words."""
+    folder = tmp_path_factory.mktemp("desk")
+    (folder / "mine.ipynb").write_text("")
+    (folder / "store" / "form_1m" / "period=2023-12").mkdir(parents=True)
+    environment = {
+        **os.environ,
+        "INPUTRC": "/dev/null",
+        "KZRESEARCH_STORE": str(folder / "store"),
+        "PATH": os.pathsep.join([str(Path(command("kzresearch")).parent), os.environ["PATH"]]),
+        "TERM": "dumb",
+    }
+    shell = pexpect.spawn(
+        tool("bash"),
+        ["--norc", "--noprofile", "-i"],
+        cwd=folder,
+        env=environment,
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(24, 2000),
+    )
+    shell.sendline("bind 'set enable-bracketed-paste off'; PS1=")
+    shell.sendline('eval "$(kzresearch completion bash)"; echo rea""dy')
+    shell.expect("ready")
+
+    def completed(line: str) -> list[str]:
+        # all that it could be is written into the line, and what the line is then is printed
+        shell.send(f"{line}\x1b*\x01printf '<%s>\\n' \x05 end\r")
+        shell.expect("\n<end>")
+        words = re.findall(r"^<(.*)>\r?$", shell.before, re.MULTILINE)
+        return words[len(line.split()) - 1 :]
+
+    yield completed
+    shell.close()
+
+
 @pytest.mark.parametrize(
     ("begun", "offered"),
     [
-        (["kzresearch", "in"], {"ingest"}),
-        (["kzresearch", "run", "case"], {"case_flow"}),
-        (["kzresearch", "batch", "case_flow", "tre"], {"trends"}),
-        (["kzresearch", "batch", "--dr"], {"--dry-run"}),
-        (["kzresearch", "run", "case_flow", "-p", "re"], {"region="}),
-        (["kzresearch", "batch", "context", "-p", "y"], {"year="}),
+        ("in", "ingest"),
+        ("run case", "case_flow"),
+        ("run mi", "mine.ipynb"),
+        ("batch case_flow tre", "trends"),
+        ("batch --dr", "--dry-run"),
+        ("run case_flow -p re", "region="),
+        ("run context -p re", "re"),
+        ("batch context -p y", "year="),
+        ("batch case_flow --each re", "region region="),
+        ("run case_flow -p region=KZ-7", "region=KZ-71 KZ-75 KZ-79"),
+        ("run case_flow -p language=", "language=en ru kk"),
+        ("run case_flow -p region=KZ-75 -p article=146", "article=146"),
+        ("run case_flow --parameter=period=", "--parameter=period=2021-02 2022-12 2023-12"),
+        ("report -p language=r", "language=ru"),
+        ("run trends -p indicator=term", "indicator=terminated_total"),
+        ("batch case_flow --each region=KZ-71,KZ-7", "region=KZ-71,KZ-75 KZ-71,KZ-79"),
+        ("export --row severity:m", "severity:minor medium"),
+        ("cite mi", "mine.ipynb"),
     ],
 )
-def test_commands_options_and_notebooks_are_completed(begun, offered):
-    told = ran(
-        env={
-            "_KZRESEARCH_COMPLETE": "bash_complete",
-            "COMP_WORDS": " ".join(begun),
-            "COMP_CWORD": str(len(begun) - 1),
-        }
-    )
-    assert {line.split(",")[1] for line in told.stdout.split()} == offered
+def test_bash_completes_commands_options_notebooks_parameters_and_values(bash, begun, offered):
+    assert sorted(bash(f"kzresearch {begun}")) == sorted(offered.split())
+
+
+def test_zsh_and_fish_get_values_with_what_they_mean():
+    asked = {"COMP_WORDS": "kzresearch batch case_flow --each region=KZ-71,KZ-5"}
+    told = ran(env={**asked, "_KZRESEARCH_COMPLETE": "zsh_complete", "COMP_CWORD": "4"}).stdout
+    assert told.split("\n")[:3] == ["plain", "region=KZ-71,KZ-55", "Pavlodar Region"]
+    word = {"_KZRESEARCH_COMPLETE": "fish_complete", "COMP_CWORD": "region=KZ-71,KZ-5"}
+    told = ran(env={**asked, **word}).stdout
+    assert told.split("\n")[0] == "plain,region=KZ-71,KZ-55\tPavlodar Region"
+    assert "split -m 1" in ran("completion", "fish").stdout  # at the first comma alone
+
+
+def test_what_is_offered_is_what_there_is():
+    from kzresearch.notebooks import find_notebook
+    from kzresearch.regions import COUNTRY
+
+    notebook = find_notebook("case_flow")
+    for name in ("period", "article", "language"):
+        assert [*completion.values_of(name)] == notebook.choices(name)
+    assert [*completion.values_of("region")] == [COUNTRY, *notebook.choices("region")]
+    assert [*completion.values_of("measure")] == list(codebook.measures())
+    assert [*completion.values_of("section")] == list(codebook.section_names())
+
+
+def test_a_shell_does_not_wait_for_what_reads_tables():
+    asked = {"COMP_WORDS": "kzresearch run case_flow -p region=", "COMP_WORD": ""}
+    environment = {**os.environ, **asked, "_KZRESEARCH_COMPLETE": "bash_complete"}
+    words = [sys.executable, "-X", "importtime", command("kzresearch")]
+    told = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert "plain,KZ-75" in told.stdout
+    assert "kzresearch.completion" in told.stderr
+    assert not re.search(r"polars|dataframely|numpy", told.stderr)
 
 
 @pytest.mark.parametrize(
