@@ -41,9 +41,11 @@ class _Group(click.Group):
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:
+            *_, last = traceback.extract_tb(error.__traceback__)
+            if isinstance(error, BrokenPipeError) and last.name == "echo":
+                raise  # nobody reads on, as with `head -1`: click ends without a word
             from kzresearch.run.scrub import scrubbed_message
 
-            *_, last = traceback.extract_tb(error.__traceback__)
             place = f"{Path(last.filename).name}:{last.lineno}"
             said = scrubbed_message(f"{type(error).__name__}: {error}")
             raise click.ClickException(
@@ -150,6 +152,7 @@ _JOBS = click.option(
     "-j",
     "--jobs",
     type=click.IntRange(1),
+    metavar="N",
     help="How many run at a time; default: one for each processor.",
 )
 _FORCE = click.option("--force", is_flag=True, help="Run again what is there.")
@@ -365,8 +368,10 @@ def report(parameters: tuple[str, ...], out: str, formats: str, **how: Any) -> N
 def notebooks(as_json: bool) -> None:
     """List the notebooks with their parameters: type, default, meaning.
 
-    Example: kzresearch notebooks --json
-    """
+    \b
+    Example:
+      kzresearch notebooks --json
+    """  # noqa: D301
     from kzresearch.notebooks import notebooks as found
 
     if as_json:
@@ -427,22 +432,28 @@ def lab(folder: Path | None, language: str, options: tuple[str, ...]) -> None:
 
 @main.command(short_help="Test whether workbooks of Form 1-M add up.")
 @click.argument(
-    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE…",
 )
 @click.option("--period", metavar="YYYY-MM", help="For files that do not state their period.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print what was tested, and what fails, as JSON."
 )
 def check(files: tuple[Path, ...], period: str | None, as_json: bool) -> None:
-    """Test every accounting identity on workbooks of Form 1-M.
+    """Test every accounting identity on each FILE, a workbook of Form 1-M.
 
     Lists what fails with the figures and their cells: hard identities first, then known defects of
     the source. Some official workbooks fail as they were published.
 
     Ends with 1 where a hard identity is broken, with 2 where a file cannot be read.
 
-    Example: kzresearch check Astana.XLSX --period 2022-12
-    """
+    \b
+    Example:
+      kzresearch check Astana.XLSX --period 2022-12
+    """  # noqa: D301
     import polars as pl
 
     from kzresearch.figures import number
@@ -512,8 +523,10 @@ def cite(run: str, wanted: str) -> None:
 
     RUN is the path of an executed notebook, its page or its record.
 
-    Example: kzresearch cite out/case_flow-1a558537aaf8.html --format bibtex > run.bib
-    """
+    \b
+    Example:
+      kzresearch cite out/case_flow-1a558537aaf8.html --format bibtex > run.bib
+    """  # noqa: D301
     from kzresearch import records
     from kzresearch.publish import cite as citing
 
@@ -530,8 +543,10 @@ def trace(run: str, name: str, as_json: bool) -> None:
     RUN is the path of an executed notebook, its page or its record. Values of cells are those of the
     tables that are installed with this command.
 
-    Example: kzresearch trace out/case_flow-1a558537aaf8.json share_sent_to_court
-    """
+    \b
+    Example:
+      kzresearch trace out/case_flow-1a558537aaf8.json share_sent_to_court
+    """  # noqa: D301
     from kzresearch.tracing import trace as traced
 
     found = traced(run, name)
@@ -539,14 +554,15 @@ def trace(run: str, name: str, as_json: bool) -> None:
 
 
 @main.command(short_help="Build the bundled tables again from the raw files.")
-@click.argument("tables", nargs=-1)
+@click.argument("tables", nargs=-1, metavar="[TABLE]…")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
     help="Folder for the tables; default: the checkout's data folder.",
 )
 def build(tables: tuple[str, ...], out: Path | None) -> None:
-    """Build the bundled TABLES (default: all) again from the raw files.
+    """Build each bundled TABLE (default: all) again from the raw files.
 
     Raw files are taken from the folder that KZRESEARCH_RAW names, or else downloaded from the
     addresses in sources.toml; each is checked against its checksum. `texts`, only where it is named, is
@@ -842,8 +858,10 @@ def bundle(runs: str, packed: Path | None, out: Path | None, doi: str | None) ->
 
     An earlier bundle that lies there is replaced; anything else is not touched.
 
-    Example: kzresearch bundle out/flow --zip flow.zip
-    """
+    \b
+    Example:
+      kzresearch bundle out/flow --zip flow.zip
+    """  # noqa: D301
     from kzresearch.publish.bundle import bundle as make_bundle
 
     target = packed or out
@@ -859,11 +877,21 @@ def bundle(runs: str, packed: Path | None, out: Path | None, doi: str | None) ->
     click.echo(f"bundle   {target}")
 
 
+_FILTERS = {
+    "period": ("YYYY-MM", "January to this month."),
+    "region": ("KZ-75", "ISO 3166-2; KZ is the country, which comes only when asked for."),
+    "section": ("R1", "Of the form: a sheet of the workbook."),
+    "article": ("146", "Of the Criminal Code."),
+    "measure": ("NAME", "A column, as in `registered`."),
+    "row": ("NAME", "A row, as in `severity:grave`."),
+}
+
+
 def _filters(command: Any) -> Any:
     """The filters of `load_form_1m` as options."""
-    for name in ("row", "measure", "article", "section", "region", "period"):
+    for name, (shown, words) in reversed(_FILTERS.items()):
         option = click.option(
-            f"--{name}", multiple=True, metavar=name.upper(), shell_complete=completing.values
+            f"--{name}", multiple=True, metavar=shown, help=words, shell_complete=completing.values
         )
         command = option(command)
     return command
@@ -881,11 +909,13 @@ def _filters(command: Any) -> Any:
 def export(out: Path, **filters: tuple[str, ...]) -> None:
     """Write figures of Form 1-M to a file, with codebook, units and sources.
 
-    Each filter may be given several times; `KZ` is the country, which comes only when asked for.
-    A file that is there is replaced.
+    Each filter may be given several times; without one, all is written. The codebook lists what
+    they take. A file that is there is replaced.
 
-    Example: kzresearch export --period 2022-12 --article 146 --out torture.xlsx
-    """
+    \b
+    Example:
+      kzresearch export --period 2022-12 --article 146 --out torture.xlsx
+    """  # noqa: D301
     from kzresearch.datasets import load_form_1m
     from kzresearch.exports import export as write
 

@@ -55,6 +55,7 @@ def _use(store: str | None) -> None:
     "-j",
     "--jobs",
     type=click.IntRange(1),
+    metavar="N",
     help="How many are read at a time; default: one for each processor.",
 )
 @click.option(

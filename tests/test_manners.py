@@ -49,12 +49,7 @@ def test_every_command_has_help_with_an_example_that_it_takes(name):
         others = one.context_settings.get("ignore_unknown_options")  # go to another command
         assert others or named <= known | {"--help"}, example
     assert one.short_help
-    assert all(
-        option.help
-        for option in one.params
-        if isinstance(option, click.Option)
-        if option.name not in {"period", "region", "section", "article", "measure", "row"}
-    )
+    assert all(option.help for option in one.params if isinstance(option, click.Option))
     assert "Usage: kzresearch" in said
 
 
@@ -256,19 +251,36 @@ def test_a_shell_does_not_wait_for_what_reads_tables():
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["report", "--formats", "none"], ["export", "--period", "2022-12", "--out", "all.csv"]],
+    "words", [["--help"], ["run", "--help"], ["notebooks"], ["notebooks", "--json"], ["fetch"]]
 )
-def test_ctrl_c_ends_with_a_word_and_leaves_things_whole(words, tmp_path):
+def test_nothing_is_said_where_nobody_reads_on(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([command("kzresearch"), *words], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        (["run", "case_flow"], 1.0),
+        (["report", "--formats", "none"], 0.5),
+        (["report", "--formats", "none"], 2.5),
+        (["export", "--period", "2022-12", "--out", "all.csv"], 1.0),
+    ],
+)
+def test_ctrl_c_ends_with_a_word_and_leaves_things_whole(words, seconds, tmp_path):
     process = subprocess.Popen(
         [command("kzresearch"), *words],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
-    time.sleep(2.5 if words[0] == "report" else 1.0)
-    process.send_signal(signal.SIGINT)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the processes of the runs too
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert said.strip().splitlines()[-1].startswith("stopped")

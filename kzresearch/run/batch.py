@@ -469,8 +469,10 @@ def _here(tasks: list[Task], maker: Maker, progress: Progress) -> Iterator[tuple
 def as_they_end(of: Iterable[T], work: Callable[[T], R], pool: Pool) -> Iterator[R]:
     """What the work gives for each, as it comes: as many at a time as keep the pool busy."""
     with ThreadPoolExecutor(pool.threads) as threads:
+        waiting: set[Future[R]] = set()
         try:
-            waiting: set[Future[R]] = {threads.submit(work, one) for one in of}
+            for one in of:
+                waiting.add(threads.submit(work, one))
             while waiting:
                 # Without an end to the waiting Ctrl-C would not be heard of before a run ends.
                 done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)

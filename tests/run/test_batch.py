@@ -24,6 +24,7 @@ import kzresearch as kz
 from kzresearch import records
 from kzresearch.errors import OutputError, ParameterError, UnknownValueError
 from kzresearch.publish import cite
+from kzresearch.run.batch import as_they_end
 from kzresearch.run.results import INDEX, TABLE
 from tests.conftest import command
 from tests.run.made import RECORDS, lasting, made
@@ -430,6 +431,23 @@ def test_a_full_disk_stops_the_batch_with_a_sentence_and_it_goes_on_later(folder
         assert len(kz.results(out)) == 40
     finally:
         subprocess.run(["umount", "-l", str(out)], check=True)
+
+
+def test_ctrl_c_while_runs_are_handed_out_closes_the_pool():
+    class Pool:
+        threads, closed = 2, False
+
+        def close(self) -> None:
+            self.closed = True
+
+    def tasks():
+        yield 1
+        raise KeyboardInterrupt
+
+    pool = Pool()
+    with pytest.raises(KeyboardInterrupt):
+        list(as_they_end(tasks(), lambda task: task, pool))
+    assert pool.closed
 
 
 def test_ctrl_c_ends_it_within_seconds_and_it_goes_on(folder, tmp_path):
