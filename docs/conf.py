@@ -19,10 +19,10 @@ nitpick_ignore_regex = [("py:(class|obj)", ".*")]  # types, `words` in docstring
 
 myst_heading_anchors = 4  # headings have the addresses that GitHub gives them
 
+smartquotes_action = "qe"  # quotes and dots; `--` begins an option
 default_role = "py:obj"  # in docstrings `names` stand as in Markdown, and lead to what is so called
 autodoc_typehints_format = "short"
 autodoc_type_aliases = {"Filter": "Filter"}
-python_maximum_signature_line_length = 80
 
 html_theme = "pydata_sphinx_theme"
 html_title = "kzresearch"
@@ -40,7 +40,7 @@ html_theme_options = {
     "show_toc_level": 2,
 }
 html_context = {"default_mode": "auto"}
-html_sidebars = {"index": []}
+html_sidebars = {one: [] for one in ("index", "start", "method", "search")}  # nothing is below them
 
 copybutton_prompt_text = ">>> |\\.\\.\\. |\\$ "
 copybutton_prompt_is_regexp = True

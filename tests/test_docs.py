@@ -204,6 +204,15 @@ def test_calls_that_are_not_run_are_ones_that_there_are(page, block):
             inspect.signature(function).bind(*node.args, **named)
 
 
+def test_every_room_of_the_house_is_on_its_page():
+    page = (DOCS / "developers.md").read_text(encoding="utf-8")
+    package = ROOT / "kzresearch"
+    names = [path.stem for path in package.glob("[!_]*.py")]
+    names += [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
+    assert len(names) > 40
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
+
+
 def test_a_command_or_call_that_there_is_not_is_found(at_desk):
     for line in ("kzresearch batch case_flow --jbos 4", "kzresearch chek Almaty.XLSX"):
         (words,) = commands(line)

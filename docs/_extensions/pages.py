@@ -17,6 +17,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Hooks into Sphinx."""
     app.connect("source-read", _completed)
     app.connect("autodoc-process-docstring", _as_restructured_text)
+    app.connect("sphinx-click-process-description", _examples_as_samples)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -37,6 +38,17 @@ def _as_restructured_text(
         before = lines[place - 1] if place else ""
         if line.startswith("    ") and not before.strip() and not _inside(lines, place):
             lines[place:place] = ["::", ""]
+
+
+def _examples_as_samples(_app: Sphinx, _ctx: Any, lines: list[str]) -> None:
+    """The examples of a command's help, which click keeps as they are, can be copied."""
+    found: list[str] = []
+    for line in lines:
+        if line in {"| Example:", "| Examples:"}:
+            found += [line[2:], "", ".. code-block:: sh", ""]
+        else:
+            found.append(line.replace("|", " ", 1) if line.startswith("|   ") else line)
+    lines[:] = found
 
 
 def _inside(lines: list[str], place: int) -> bool:

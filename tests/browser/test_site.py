@@ -1,5 +1,6 @@
 """The documentation's site: built without a warning, whole, and fit for every reader, from a file."""
 
+import copy
 import re
 import subprocess
 from collections.abc import Iterator
@@ -80,6 +81,15 @@ def test_every_public_name_is_in_the_reference(site):
     names = [name for name in kz.__all__ if name not in {"charts", "tables"}]
     for name in [*names, *charts, *(f"tables.{name}" for name in kz.tables.__all__)]:
         assert f'id="kzresearch.{name}"' in page, name
+
+
+def test_no_page_shows_the_marks_it_is_made_of(pages):
+    for path, page in pages.items():
+        article = copy.copy(page.find("article")) or page
+        for sample in article.find_all(["pre", "code"]):
+            sample.decompose()
+        marks = r"\.\. [a-z-]+::|\{[a-z-]+\}`|:::|\]\([^)]*\.md"
+        assert not re.findall(marks, article.get_text()), path.name
 
 
 @contextmanager
