@@ -68,7 +68,7 @@ def ingest(
     dask: str | None = None,
     progress: Progress = Progress(),  # noqa: B008  a tuple of functions
 ) -> dy.DataFrame[Ingested]:
-    """Read workbooks of Form 1-M into the user's store; loaders then return them with the bundled ones.
+    """Read workbooks of Form 1-M into the user's store; loaders have them from then on.
 
     `paths` are files and folders, looked through to the bottom. Most files do not state their period:
     a folder named `YYYY-MM` does, a `manifest` (a CSV file with the columns `file`, `period`, `region`;
@@ -84,6 +84,11 @@ def ingest(
 
     Raises `ParameterError` for a manifest or option that is wrong, `OutputError` for a store that cannot be
     used; then nothing is read.
+
+    >>> kz.ingest("reports/2023-12").select("file", "outcome", "region", "period").rows()
+    [('Almaty.XLSX', 'taken', 'KZ-75', '2023-12'), ('Astana.XLSX', 'taken', 'KZ-71', '2023-12')]
+    >>> kz.load_form_1m("2023-12", section="R1", article="146", measure="registered").height
+    2
     """
     given = [paths] if isinstance(paths, (str, Path)) else list(paths)
     try:

@@ -49,16 +49,12 @@ def doc_of(one: object) -> str:
     return inspect.getdoc(one) or ""
 
 
-WAITING = {"kzresearch.ingest"}
-"""Whose help is still to be written."""
-
-
 def public() -> Iterator[tuple[str, Any, type | None]]:
     """What the reference shows: each name, what it is, and the class it is of."""
     for module in (kz, kz.charts, kz.tables, rates):
         for name in module.__all__:
             one = inspect.unwrap(getattr(module, name))
-            if not callable(one) or f"{module.__name__}.{name}" in WAITING:
+            if not callable(one):
                 continue
             yield f"{module.__name__}.{name}", one, None
             if isinstance(one, type):
