@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -91,9 +92,11 @@ class Figure:
 
 
 def number(value: float | None) -> str:
-    """A number as it is shown: thousands parted, decimals only where there are any."""
+    """A number as it is shown: thousands parted, decimals only where there are any; a dash for nan."""
     if value is None:
         return say(NOT_REPORTED)
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞" if value > 0 else "−∞"
     whole = value == round(value)
     return localised(f"{value:,.0f}" if whole else f"{value:,.3f}".rstrip("0"))
 

@@ -7,6 +7,7 @@ looked up in one table, `texts.csv`, which a translator edits. See docs/language
 from __future__ import annotations
 
 import csv
+import math
 import re
 import string
 from collections.abc import Callable, Iterable, Iterator
@@ -76,9 +77,9 @@ def later(text: str) -> str:
 def say(text: str, /, **values: object) -> str:
     """A text in the reader's language, with values in place of their names in braces.
 
-    Numbers are written as the language does; None is "not reported". `{n:case|cases}` stands for the
-    form of a word that goes with the number n: in English for one and for others, in Russian for 1, 2
-    and 5. A text that is not in the table is given as it stands.
+    Numbers are written as the language does; None is "not reported", nan a dash. `{n:case|cases}`
+    stands for the form of a word that goes with the number n: in English for one and for others, in
+    Russian for 1, 2 and 5. A text that is not in the table is given as it stands.
 
     >>> kz.say("{n} {n:case|cases}", n=1200)
     '1,200 cases'
@@ -255,7 +256,7 @@ class _Formatter(string.Formatter):
 
         if format_spec:
             forms = format_spec.split("|")
-            if value is None:
+            if value is None or not math.isfinite(value):
                 return forms[-1]
             rule, names = _plural(current())
             return forms[min(names.index(rule(abs(value))), len(forms) - 1)]

@@ -85,6 +85,14 @@ def test_a_word_goes_with_its_number(monkeypatch):
     assert say("{n} {n:case|cases}", n=None) == "not reported cases"
 
 
+@pytest.mark.parametrize("code", language.LANGUAGES)
+def test_what_is_no_number_is_said_too(code):
+    given = (float("nan"), float("inf"), -float("inf"))
+    with speaking(code):
+        said = [say("{n} {n:a|b|c}", n=n) for n in given]
+    assert said == ["– c", "∞ c", "−∞ c"]
+
+
 def test_a_text_reaches_nothing_but_its_values():
     with pytest.raises(KeyError):
         say("{a.__class__}", a="x")
