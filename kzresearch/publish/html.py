@@ -28,7 +28,7 @@ from traitlets.config import Config
 from kzresearch import records
 from kzresearch.charts import spec_of
 from kzresearch.language import current, day, later, say, speaking
-from kzresearch.publish import TEMPLATES, cite, marked
+from kzresearch.publish import TEMPLATES, cite, marked, status
 from kzresearch.publish.vega import VERSION, library
 
 Json = dict[str, Any]
@@ -206,7 +206,7 @@ def _exporter() -> _Exporter:
     exporter.register_filter("prose", _prose)
     exporter.register_filter("link", _link)
     exporter.register_filter("when", when)
-    exporter.environment.globals |= {"say": marked, "parts": _parts}
+    exporter.environment.globals |= {"say": marked, "status": status, "parts": _parts}
     return exporter
 
 

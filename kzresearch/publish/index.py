@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
@@ -23,8 +24,8 @@ from kzresearch.language import (
     say,
     speaking,
 )
-from kzresearch.notebooks import ORDER, notebooks
-from kzresearch.publish import TEMPLATES, cite, marked
+from kzresearch.notebooks import ORDER, notebooks, worded
+from kzresearch.publish import TEMPLATES, cite, marked, status
 from kzresearch.records import collection_id, data_version, language_of
 from kzresearch.regions import COUNTRY, region_codes, short_name
 
@@ -102,7 +103,7 @@ def _index_page(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"markdown": _markdown, "day": _day}
-    environment.globals["say"] = marked
+    environment.globals |= {"say": marked, "status": status}
     script = (TEMPLATES / "index" / "runs.js").read_text(encoding="utf-8")
     names = {record["notebook"] for record in (*records, *superseded)}
     files = frozenset(files)
@@ -188,11 +189,13 @@ def _rank(notebook: str) -> tuple[int, str]:
 
 
 def _worded(run: Json) -> tuple[str, str]:
-    """A notebook's title and question, in English where no run of it is in the page's language."""
+    """A notebook's title and question; those of the project's in English where no run speaks as the page."""
+    said = run["title"], run["question"]
     if language_of(run) != current():
-        for own in (one for one in notebooks() if one.name == run["notebook"]):
-            return records.opening(own.content)
-    return run["title"], run["question"]
+        for own in notebooks():
+            if said == records.opening(worded(json.loads(own.source), language_of(run))):
+                return records.opening(own.content)
+    return said
 
 
 def _section(runs: list[Json], older: list[Json], files: frozenset[str]) -> Json:
@@ -210,7 +213,7 @@ def _section(runs: list[Json], older: list[Json], files: frozenset[str]) -> Json
     run_id = Column(later("run id"), [Cell(run["run_id"]) for run in runs], "", "words")
     columns = [
         *(column for column in (*parameters, version, authors) if column.varies),
-        Column(later("status"), [Cell(_status(run)) for run in runs], "", "words"),
+        Column(later("run status"), [Cell(_status(run)) for run in runs], "", "words"),
         *_key_figures(runs),
         Column(
             later("figures"),
@@ -296,7 +299,7 @@ def _status(run: Json) -> str:
     """`completed`, or `failed: KeyError in cell 7: 'registered'`."""
     error = run["error"]
     if not error:
-        return say(run["status"])
+        return status(run)
     message = " ".join(error["message"].split())
     if len(message) > LONGEST_MESSAGE:
         message = message[:LONGEST_MESSAGE] + "…"
@@ -322,7 +325,7 @@ def _all_figures(runs: list[Json], columns: list[Column]) -> Json | None:
         return None
     apart = [column for column in columns if column.kind == "words" and column.varies]
     heads = [
-        " ".join(column.cells[place].text for column in apart if column.name != "status")
+        " ".join(column.cells[place].text for column in apart if column.name != "run status")
         for place in range(len(runs))
     ]
     found = [_figures(name, results) for name in names]

@@ -19,7 +19,7 @@ from typing import Any
 
 from kzresearch.charts import spec_of
 from kzresearch.language import current, day, later, say, speaking
-from kzresearch.publish import TEMPLATES, cite
+from kzresearch.publish import TEMPLATES, cite, status
 from kzresearch.publish.blocks import (
     ADDRESS,
     BREAK,
@@ -298,7 +298,7 @@ def _facts(record: Json) -> list[tuple[str, list[Node]]]:
     return [
         (say("Notebook"), _code(record["notebook"])),
         (say("Run id"), _code(record["run_id"])),
-        (say("Status"), [say(record["status"])]),
+        (say("Run status"), [status(record)]),
         (say("Date"), [time_in_words(record["ended"])]),
         (say("Software"), _nodes(text, **made_by)),
     ]

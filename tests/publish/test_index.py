@@ -102,7 +102,7 @@ def test_what_all_runs_share_is_said_once_and_what_differs_has_a_column():
         "unclear True",
     ]
     head, rows = table_of(section)
-    assert head == ["region", "status", "figures recorded", "ended", "run id", "files"]
+    assert head == ["region", "run status", "figures recorded", "ended", "run id", "files"]
     links = "page notebook record"
     assert rows == [
         ["KZ-19 Almaty Region", "completed", "0", "2 January 2026", f"{1:012x}", links],
@@ -117,7 +117,7 @@ def test_one_run_says_everything_above_and_in_its_citation():
         "region KZ Kazakhstan",
         "article 146",
     ]
-    assert table_of(section)[0] == ["status", "figures recorded", "ended", "run id", "files"]
+    assert table_of(section)[0] == ["run status", "figures recorded", "ended", "run id", "files"]
     assert not section.select("var")
     assert text_of(section.select_one(".cite")) == (
         "To cite: kzresearch contributors. kzresearch, version 0.1.0, notebook case_flow "

@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 
 import kzresearch as kz
 from kzresearch import language, records
-from kzresearch.notebooks import notebooks
+from kzresearch.notebooks import notebooks, worded
 from kzresearch.publish import cite
 from kzresearch.publish.index import index_page
 from kzresearch.run.batch import Block, Options, make
@@ -159,7 +159,7 @@ def test_nothing_of_a_page_is_left_in_english(spoken, code):
                 "запуск",
                 "1 из",
                 "Как цитировать этот запуск",
-                "окончено",
+                "завершён",
             ],
         ),
         (
@@ -170,7 +170,7 @@ def test_nothing_of_a_page_is_left_in_english(spoken, code):
                 "іске қосу",
                 "1 / ",
                 "Осы іске қосуға сілтеме жасау",
-                "аяқталған",
+                "аяқталды",
             ],
         ),
     ],
@@ -208,7 +208,7 @@ def test_an_index_speaks_the_language_that_its_runs_agree_on():
     assert kazakh.h1.text == "Қазақстанда азаптау туралы істер қалай қаралады"
     assert text_of(kazakh.select_one("#count")) == "2 іске қосу"
     head = [text_of(one) for one in kazakh.select("table[data-all] thead th")]
-    assert head[:2] == ["өңір", "мәртебе"]
+    assert head[:2] == ["өңір", "күйі"]
     assert "cases" in head[2]  # the name of a figure is the same in every language
     assert "2026 ж. 2 қаңтар" in kazakh.select_one("table[data-all] tbody").text.replace(
         "\u202f", " "
@@ -233,6 +233,36 @@ def test_nothing_of_an_index_is_left_in_english(code):
     files = {*names([*given, *older]), "results.csv", "results.parquet"}
     assert left_in_english(index_page(given, files, older)) == []
     assert left_in_english(index_page([], [])) != []
+
+
+def test_a_run_and_a_case_are_completed_in_words_of_their_own():
+    for code, run, case in (("ru", "завершён", "окончено"), ("kk", "аяқталды", "аяқталған")):
+        page = page_of([of_language(0, code)])
+        head = [text_of(one) for one in page.select("table[data-all] thead th")]
+        row = [text_of(one) for one in page.select("table[data-all] tbody td")]
+        assert row[head.index({"ru": "состояние", "kk": "күйі"}[code])] == run
+        assert text_of(page.select_one("option[value=completed]")) == run
+        with language.speaking(code):
+            assert language.say("completed") == case
+
+
+def test_only_the_projects_own_notebooks_are_titled_by_the_table_of_texts():
+    own = notebooks()[1]
+    with language.speaking("kk"):
+        said = language.say(f"# {own.title}").removeprefix("# ")
+    title, question = records.opening(worded(json.loads(own.source), "kk"))
+    assert title == said
+    mine = {"title": "Менің блокнотым", "question": "Қанша?"}
+    for told, heading in (
+        ({"title": title, "question": question}, own.title),
+        (mine, mine["title"]),
+    ):
+        given = [
+            of_language(n, code, notebook=own.name) | told for n, code in enumerate(("kk", "ru"))
+        ]
+        given[1]["ended"] = "2025-01-02T03:04:05+00:00"  # so the Kazakh one is the newest
+        page = page_of(given)
+        assert (page.html["lang"], page.h2.text) == ("en", heading)
 
 
 def test_a_report_in_a_language_has_its_index_in_it(tmp_path):
