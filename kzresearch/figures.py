@@ -18,10 +18,11 @@ CONTRADICTED = later("does not add up in the source")
 """What is shown of a figure that cannot be computed, as what the source reports contradicts itself."""
 NOT_DEFINED = later("not defined")
 """What is shown of a share of nothing, though all that it needs is reported."""
-_LIMITS = {
+LIMITS = {
     "_lower": later("lower limit of the 95 % interval"),
     "_upper": later("upper limit of the 95 % interval"),
 }
+"""How the names of an interval's limits end, and what is said of each."""
 LEAST = 0.0005
 """The least share that one decimal of a percent shows."""
 
@@ -141,7 +142,7 @@ def with_limits(
         shown = say(NOT_DEFINED) if all(one.value is not None for one in parts) else None
         if digits is not None:
             shown = percent(digits) if unit.startswith("share") else estimate(digits)
-        note = say(_LIMITS[suffix]) if suffix else None
+        note = say(LIMITS[suffix]) if suffix else None
         made[f"{name}{suffix}"] = Figure(digits, unit, cells, sources, formula, note, shown)
     return made
 

@@ -93,6 +93,8 @@ def _said() -> Iterator[tuple[str, str]]:
     for path in sorted((PACKAGE / "publish" / "template").rglob("*.j2")):
         where = path.relative_to(PACKAGE).as_posix()
         yield from ((where, text) for text in _in_template(path.read_text(encoding="utf-8")))
+    sections = codebook.sections()["title_en"]
+    yield from (("codebook/sections.csv", title) for title in sections)
     for name in _NOTES:
         notes = read_texts(PACKAGE / name)["note"].drop_nulls()
         yield from ((name, note) for note in notes.str.split("; ").explode())
@@ -101,7 +103,9 @@ def _said() -> Iterator[tuple[str, str]]:
     for one in sources.load_sources()["id"]:
         block = sources.source(one)
         licences = (of.get("licence") for of in (block, block.get("own", {})))
-        yield from (("sources.toml", text) for text in (block["attribution"], *licences) if text)
+        by_hand = (file.by_hand for file in sources.raw_files(one))
+        told = (block["attribution"], *licences, *by_hand)
+        yield from (("sources.toml", text) for text in told if text)
     for name, columns in COLUMNS.items():
         table = read_texts(data_dir() / name)
         for column in columns:

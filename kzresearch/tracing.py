@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,9 +15,10 @@ import polars as pl
 
 from kzresearch import captions, datasets, records, sources
 from kzresearch.errors import unknown_value
-from kzresearch.figures import Cell
+from kzresearch.figures import LIMITS, Cell
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
+from kzresearch.language import current, filled, later, localised, noted, say, speaking, translated
 from kzresearch.peers import BOUNDS
 from kzresearch.publish import cite
 from kzresearch.records import Json, RecordError, plain
@@ -25,8 +26,8 @@ from kzresearch.regions import region_codes, short_name
 
 WIDTH, COLUMNS = 100, 8
 """Characters of a line, and how many cells stand side by side in a table."""
-NOT_AT_HAND = "not in the tables at hand"
-OTHERWISE = "it was made in another way, or the record was edited."
+_SEXES = {"total": later("both sexes"), "men": later("men"), "women": later("women")}
+_AREAS = {"total": later("urban and rural"), "urban": later("urban"), "rural": later("rural")}
 PUBLISHED = "published_figures"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PUBLICATION = re.compile(r"(?:^|_|\()(P[0-9]{4})\)?$", re.IGNORECASE)
@@ -55,25 +56,30 @@ class Trace:
     `chain` has all of it as JSON would: `run`, `figure`, `named` (figures of the run that its
     formula names), `cells` (each with what it counts and its value in every workbook), `workbooks`,
     `publications`, `sources`, and sentences: `comes_to` (what the formula comes to) and `adds_up`
-    (what the cells add up to), null where there is nothing sound to say, and `warnings`.
+    (what the cells add up to), null where there is nothing sound to say, and `warnings`. All that
+    is in words, and what it is shown as, is in the `language` that it was made in.
     """
 
     chain: Json
+    language: str
 
     def __str__(self) -> str:
-        parts = [f"{heading}\n{_as_text(items)}" for heading, items in _said(self.chain)]
-        return "\n\n".join(parts)
+        return "\n\n".join(f"{heading}\n{_as_text(items)}" for heading, items in self._parts())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return str(_template().render(parts=_said(self.chain)))
+        return str(_template().render(parts=self._parts()))
+
+    def _parts(self) -> list[tuple[str, Items]]:
+        with speaking(self.language):
+            return _said(self.chain)
 
 
 def trace(run: str | Path | Json, name: str) -> Trace:
     """Where a recorded figure comes from: figure ← formula ← cells ← workbook ← publisher.
 
-    `run` is the path of an executed notebook, its page or its record, or a record itself; `name` is
+    In the reader's language; names of figures and measures are those of the record. `run` is the path of an executed notebook, its page or its record, or a record itself; `name` is
     that of a figure that the run recorded. Values of cells, in the units that stand beside them, are
     those of the tables installed here; null is what is not in them.
 
@@ -114,7 +120,7 @@ def trace(run: str | Path | Json, name: str) -> Trace:
         "adds_up": adds_up,
         "warnings": [*([doubt] if doubt else []), *_warnings(record)],
     }
-    return Trace(_plain(chain))
+    return Trace(_plain(chain), current())
 
 
 def _figure(record: Json, name: str) -> Json:
@@ -160,13 +166,18 @@ def _warnings(record: Json) -> list[str]:
     installed = records.environment().data
     names = sorted(record["data"].keys() | installed.keys())
     if other := [name for name in names if record["data"].get(name) != installed.get(name)]:
-        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+        tables = ", ".join(other[:3])
+        if len(other) > 3:
+            tables = say("{tables} and {n} more", tables=tables, n=len(other) - 3)
         found.append(
-            f"The run was made with other data than is installed here ({', '.join(other[:3])}{more}): "
-            "values of cells are those of the data installed here."
+            say(
+                "The run was made with other data than is installed here ({tables}): values of cells "
+                "are those of the data installed here.",
+                tables=tables,
+            )
         )
     if record["error"]:
-        found.append("The run failed after it had recorded this figure.")
+        found.append(say("The run failed after it had recorded this figure."))
     return found
 
 
@@ -214,11 +225,11 @@ def _form_1m(wanted: pl.DataFrame) -> pl.DataFrame:
         return pl.DataFrame(schema=texts | {"value": pl.Float64})
     scan = datasets.scan_form_1m(workbook=sorted(known), section=sections)
     found = scan.filter(pl.col("cell").is_in(wanted["cell"].implode())).collect()
-    descriptions = dict(codebook.measure_descriptions())
+    descriptions = {name: translated(text) for name, text in codebook.measure_descriptions()}
     return found.with_columns(
         what=pl.format(
             "{}, {}",
-            pl.col("row").map_elements(captions.row_name, return_dtype=pl.String),
+            _each(found["row"], captions.row_name),
             "measure",
         ),
         about=pl.col("measure").replace(descriptions),
@@ -226,9 +237,15 @@ def _form_1m(wanted: pl.DataFrame) -> pl.DataFrame:
 
 
 def _population() -> pl.DataFrame:
-    day = pl.col("date").dt.to_string("%Y-%m-%d")
+    what = filled(
+        later("Population of {region}, {day}, {sex}, {area}"),
+        region=pl.col("region"),
+        day=pl.col("date").dt.to_string("%Y-%m-%d"),
+        sex=pl.col("sex").replace({one: say(words) for one, words in _SEXES.items()}),
+        area=pl.col("area").replace({one: say(words) for one, words in _AREAS.items()}),
+    )
     return datasets.load_population().with_columns(
-        what=pl.format("Population of {}, {}, sex {}, area {}", "region", day, "sex", "area"),
+        what=what,
         about=pl.lit(""),
         unit=pl.lit("persons"),
         value=pl.col("population"),
@@ -236,8 +253,15 @@ def _population() -> pl.DataFrame:
 
 
 def _freedom() -> pl.DataFrame:
-    return datasets.load_freedom_in_the_world().with_columns(
-        what=pl.format("{}, edition {} ({}), total", "country", "edition", "status"),
+    table = datasets.load_freedom_in_the_world()
+    what = filled(
+        later("{country}, edition {edition} ({status}), total"),
+        country=_each(table["country"], captions.country_name),
+        edition=pl.col("edition"),
+        status=_each(table["status"], translated),
+    )
+    return table.with_columns(
+        what=what,
         about=pl.lit(""),
         unit=pl.lit("points of 100"),
         value=pl.col("total"),
@@ -245,19 +269,25 @@ def _freedom() -> pl.DataFrame:
 
 
 def _indices() -> pl.DataFrame:
-    what = pl.format("{}, {}, {}", "name", "country", "year")
-    scores = datasets.load_torture_indices().with_columns(
-        what=what, about=pl.lit(""), unit=pl.col("scale")
-    )
+    table = datasets.load_torture_indices()
+    names = _each(table["name"], translated), _each(table["country"], captions.country_name)
+    what = pl.format("{}, {}, {}", *names, "year")
+    scores = table.with_columns(what=what, about=pl.lit(""), unit=pl.col("scale"))
     bounds = [
         scores.with_columns(
-            what=what + f", {words}",
+            what=what + f", {say(words)}",
             cell=pl.col("cell").str.replace(", .*$", f", {of_file}"),
             value=pl.col(bound),
         )
         for bound, (words, of_file) in BOUNDS.items()
     ]
     return pl.concat([scores, *bounds])
+
+
+def _each(column: pl.Series, told: Callable[[str], str]) -> pl.Expr:
+    """What each text of a column is called: asked here, as polars' threads know no language."""
+    names = {one: told(one) for one in column.unique()}
+    return pl.col(column.name).replace_strict(names, return_dtype=pl.String)
 
 
 def _publications(figure: Json, name: str) -> list[Json]:
@@ -292,10 +322,17 @@ def _by_formula(figure: Json, name: str, results: Json) -> tuple[list[str], str 
         return sure, None, None
     calculation, found = calculated
     if math.isclose(found, value, rel_tol=5e-6, abs_tol=1e-12):
-        return mentioned, f"{calculation} = {_exact(value)}, as recorded.", None
-    if sure == mentioned and "limit of the" not in (figure["note"] or ""):
-        doubt = f"{calculation} = {found:.6g}, but {_exact(value)} is recorded"
-        return sure, None, f"{doubt}: {OTHERWISE}"
+        text = later("{calculation} = {value}, as recorded.")
+        return mentioned, say(text, calculation=calculation, value=_exact(value)), None
+    if sure == mentioned and not name.endswith(tuple(LIMITS)):
+        doubt = say(
+            "{calculation} = {found}, but {value} is recorded: it was made in another way, or the "
+            "record was edited.",
+            calculation=calculation,
+            found=localised(f"{found:.6g}"),
+            value=_exact(value),
+        )
+        return sure, None, doubt
     return sure, None, None
 
 
@@ -310,14 +347,14 @@ def _comes_to(formula: str, results: Json) -> tuple[str, float] | None:
         value = results.get(name[0], {}).get("value")
         return "?" if value is None else f"({value})" if value < 0 else str(value)
 
-    shown = NAME.sub(in_numbers, formula)
-    asked = shown.translate(str.maketrans("−×", "-*"))
+    asked = NAME.sub(in_numbers, formula).translate(str.maketrans("−×", "-*"))
     if not re.fullmatch(r"[0-9.e()*/+ -]+", asked) or "--" in asked or "/*" in asked:
         return None
     try:
         found = float(pl.select(pl.sql_expr(asked)).item())
     except (pl.exceptions.PolarsError, TypeError, ValueError):
         return None
+    shown = NAME.sub(lambda name: localised(in_numbers(name)), formula)
     return (shown, found) if math.isfinite(found) and NAME.search(formula) else None
 
 
@@ -331,12 +368,21 @@ def _by_cells(figure: Json, groups: Sequence[Group]) -> tuple[str | None, str | 
         return None, None
     added = _added(totals)
     many = sum(len(group.values) for group in groups)
-    what = f"The {many} cells add up to" if many > 1 else "The cell holds"
+    told = {"n": many, "found": _exact(added), "value": _exact(value)}
     if added == value:
-        return f"{what} {_exact(value)}, as recorded.", None
+        text = later("The {n} cells add up to {value}, as recorded.")
+        return say(text if many > 1 else "The cell holds {value}, as recorded.", **told), None
     if FORM_1M in figure["sources"] and len(groups) == 1 and not figure["formula"]:
-        doubt = f"{what} {_exact(added)}, but {_exact(value)} is recorded"
-        return None, f"{doubt}: {OTHERWISE}"
+        text = later(
+            "The {n} cells add up to {found}, but {value} is recorded: it was made in another way, or "
+            "the record was edited."
+        )
+        if many == 1:
+            text = later(
+                "The cell holds {found}, but {value} is recorded: it was made in another way, or the "
+                "record was edited."
+            )
+        return None, say(text, **told)
     return None, None
 
 
@@ -346,7 +392,7 @@ def _added(values: Iterable[float | None]) -> float:
 
 def _exact(value: float) -> str:
     whole = math.isfinite(value) and value == round(value)
-    return (f"{value:,.0f}" if whole else f"{value:,}").replace("-", "−")
+    return localised(f"{value:,.0f}" if whole else f"{value:,}").replace("-", "−")
 
 
 # How it is shown
@@ -358,68 +404,79 @@ Items = list[str | list[list[str]]]
 def _said(chain: Json) -> list[tuple[str, Items]]:
     """The chain in words: headings, each with its paragraphs and tables."""
     figure, run = chain["figure"], chain["run"]
-    shown = f"{figure['name']}: {figure['text']} ({figure['unit']})"
-    if figure["value"] is not None and _exact(figure["value"]) != figure["text"]:
-        shown += f", recorded as {_exact(figure['value'])}"
-    given = "".join(f", {name} {value}" for name, value in run["parameters"].items())
+    shown = f"{figure['name']}: {figure['text']} ({translated(figure['unit'])})"
+    if figure["value"] is not None and plain(exact := _exact(figure["value"])) != figure["text"]:
+        shown = say("{figure}, recorded as {value}", figure=shown, value=exact)
+    made_by = say("run {run} of {notebook}", run=run["run_id"], notebook=run["notebook"])
+    given = (f"{say(name)} {value}" for name, value in run["parameters"].items())
     parts: list[tuple[str, Items]] = [
         (
             shown,
             [
-                *([figure["note"]] if figure["note"] else []),
-                f"run {run['run_id']} of {run['notebook']}{given}, {run['ended'][:10]}",
-                *(f"Mind: {sentence}" for sentence in chain["warnings"]),
+                *filter(None, [noted(figure["note"])]),
+                ", ".join([made_by, *given, run["ended"][:10]]),
+                *(say("Mind: {sentence}", sentence=sentence) for sentence in chain["warnings"]),
             ],
         )
     ]
     if figure["formula"]:
         named = [_named(name, one) for name, one in chain["named"].items()]
         comes_to = [chain["comes_to"]] if chain["comes_to"] else []
-        parts.append(("← formula", [figure["formula"], *named, *comes_to]))
+        formula = translated(figure["formula"])
+        parts.append((f"← {say('formula')}", [formula, *named, *comes_to]))
     groups = [Group(**one) for one in chain["cells"]]
     if groups:
         adds_up = [chain["adds_up"]] if chain["adds_up"] else []
         told = [*_sections(groups), *map(_cell, groups), *_tables(groups, chain), *adds_up]
         parts.append((f"← {_counted(groups)}", told))
     else:
-        more = " Trace the figures that its formula names." if chain["named"] else ""
-        parts[-1][1].append(f"The record names no cells for it.{more}")
-    for key, heading, in_words in (
-        ("workbooks", "workbook", _workbook),
-        ("publications", "publication", _publication),
-        ("sources", "publisher", _publisher),
+        nothing = later("The record names no cells for it.")
+        if chain["named"]:
+            nothing = later(
+                "The record names no cells for it. Trace the figures that its formula names."
+            )
+        parts[-1][1].append(say(nothing))
+    for key, one, several, in_words in (
+        ("workbooks", later("workbook"), later("workbooks"), _workbook),
+        ("publications", later("publication"), later("publications"), _publication),
+        ("sources", later("publisher"), later("publishers"), _publisher),
     ):
         if listed := chain[key]:
-            parts.append((f"← {heading}{'s' * (len(listed) > 1)}", [*map(in_words, listed)]))
+            heading = say(several if len(listed) > 1 else one)
+            parts.append((f"← {heading}", [*map(in_words, listed)]))
     return parts
 
 
 def _named(name: str, figure: Json) -> str:
-    many = figure["cells"]
-    taken_from = f", from {many} cell{'s' * (many > 1)}" if many else ""
-    return f"{name}: {figure['text']} ({figure['unit']}){taken_from}"
+    shown = f"{name}: {figure['text']} ({translated(figure['unit'])})"
+    if not figure["cells"]:
+        return shown
+    return say("{figure}, from {n} {n:cell|cells}", figure=shown, n=figure["cells"])
 
 
 def _sections(groups: Sequence[Group]) -> list[str]:
     """The sections of the form that cells stand in, each with its title."""
-    titles = dict(codebook.sections().select("section", "title_en").rows())
     sheets = dict.fromkeys(one.cell.partition("!")[0] for one in groups if one.about)
-    return [f"Section {sheet}: {titles[sheet]}" for sheet in sheets]
+    text = later("Section {sheet}: {title}")
+    return [say(text, sheet=sheet, title=codebook.sheet_title(sheet)) for sheet in sheets]
 
 
 def _counted(groups: Sequence[Group]) -> str:
     cells = sum(len(group.values) for group in groups)
-    workbooks = {sha256 for group in groups for sha256 in group.values}
-    of = f" of {len(workbooks)} workbooks" if len(workbooks) > 1 else ""
-    return f"{cells} cell{'s' * (cells > 1)}{of}"
+    workbooks = len({sha256 for group in groups for sha256 in group.values})
+    text = later("{n} {n:cell|cells} of {workbooks} workbooks")
+    return say(text if workbooks > 1 else "{n} {n:cell|cells}", n=cells, workbooks=workbooks)
 
 
 def _cell(group: Group) -> str:
     """`R1!Q70: Article 146. Torture, terminated_rehabilitating: 812 offences`, and what that means."""
     many = len(group.values)
-    value = NOT_AT_HAND if group.total is None else f"{_exact(group.total)} ({group.unit})"
-    where = f" in {many} workbooks" if many > 1 else ""
-    told = ": ".join(filter(None, [group.cell, group.what, f"{value}{where}"]))
+    value = say("not in the tables at hand")
+    if group.total is not None:
+        value = f"{_exact(group.total)} ({translated(group.unit or '')})"
+    if many > 1:
+        value = say("{value} in {n} workbooks", value=value, n=many)
+    told = ": ".join(filter(None, [group.cell, group.what, value]))
     return "\n".join(filter(None, [told, group.about]))
 
 
@@ -432,7 +489,7 @@ def _tables(groups: Sequence[Group], chain: Json) -> list[list[list[str]]]:
         for start in range(0, len(alike), COLUMNS):
             shown = alike[start : start + COLUMNS]
             rows = [[labels[book], *(_value(one.values[book]) for one in shown)] for book in books]
-            added = ["together", *(_value(one.total) for one in shown)]
+            added = [say("together"), *(_value(one.total) for one in shown)]
             tables.append([["", *(one.cell for one in shown)], *rows, added])
     return tables
 
@@ -441,33 +498,36 @@ def _value(value: float | None) -> str:
     return "?" if value is None else _exact(value)
 
 
-@cache
-def _regions() -> dict[str, str]:
-    return {region: f"{region} {short_name(region)}" for region in region_codes(former=True)}
-
-
 def _label(workbook: Json) -> str:
     """`KZ-75 Almaty`; of a file that is no region's, its name, or the checksum's first digits."""
     region = workbook["region"]
-    return str(_regions().get(region) or region or workbook["file"] or workbook["sha256"][:12])
+    if region in region_codes(former=True):
+        return f"{region} {short_name(region)}"
+    return str(region or workbook["file"] or workbook["sha256"][:12])
 
 
 def _workbook(one: Json) -> str:
     about = [one["region"] and _label(one), one["file"], one["period"]]
-    told = ", ".join(filter(None, about)) or "a workbook that no source names"
-    where = one["address"] or one["by_hand"] or "the record does not say where to get it"
+    told = ", ".join(filter(None, about)) or say("a workbook that no source names")
+    by_hand = translated(one["by_hand"] or "")
+    where = one["address"] or by_hand or say("the record does not say where to get it")
     return f"{told}, sha256 {one['sha256'][:16]}…\n{where}"
 
 
 def _publication(one: Json) -> str:
-    told = ", ".join(filter(None, (one["publisher"], one["title"], one["date_published"])))
+    publisher = translated(one["publisher"])
+    told = ", ".join(filter(None, (publisher, one["title"], one["date_published"])))
     return f"{told} ({one['id']})\n{one['address']}"
 
 
 def _publisher(source: Json) -> str:
     told = cite.source(source) or source["id"]
-    more = {"terms": source["licence_address"], "address": source["address"]}
-    return "\n".join([told, *(f"{k}: {one}" for k, one in more.items() if one and one not in told)])
+    more = {
+        later("terms: {address}"): source["licence_address"],
+        later("address: {address}"): source["address"],
+    }
+    said = [say(text, address=one) for text, one in more.items() if one and one not in told]
+    return "\n".join([told, *said])
 
 
 def _as_text(items: Items) -> str:

@@ -170,6 +170,25 @@ def test_articles_have_their_official_titles():
     assert captions.row_name("article:146") == "Article 146. Torture"
 
 
+def test_sections_have_the_titles_that_the_form_gives_them():
+    put_right = {
+        "прерванны ": "прерваны ",
+        "раследования": "расследования",
+        "тыс.тенге": "тыс. тенге",
+    }
+    for sheet, official in codebook.sections().select("section", "title_ru").iter_rows():
+        with speaking("ru"):
+            title = codebook.sheet_title(sheet)
+        for wrong, right in put_right.items():
+            title = title.replace(right, wrong) if wrong in official else title
+        assert official.rstrip(".").endswith(f". {title}")
+    with speaking("kk"):
+        assert codebook.sheet_title("R10").startswith(
+            "Құқық бұзушылық жасаған кәмелетке толмағандар"
+        )
+    assert codebook.sheet_title("R10") == "Minors who committed offences"
+
+
 @pytest.mark.parametrize("code", OTHERS)
 def test_every_row_of_the_form_has_a_name_in_another_script(code):
     english = codebook.row_names()

@@ -12,10 +12,12 @@ import kzresearch as kz
 from kzresearch import sources
 from kzresearch.cli import main
 from kzresearch.errors import UnknownValueError
+from kzresearch.language import say, speaking
 from kzresearch.records import RecordError
 from kzresearch.run.batch import Block, Options, make
 from kzresearch.tracing import trace
 from tests.conftest import ROOT
+from tests.language import NO_WORDS, RUN
 from tests.run.made import RECORDS, made
 
 DATA = ROOT / "data"
@@ -247,6 +249,55 @@ def test_what_no_source_reports_leads_nowhere(context):
     text = str(trace(context, "vdem_v2cltort_lower"))
     assert text.startswith("vdem_v2cltort_lower: not reported (interval scale, higher is freer)\n")
     assert text.endswith("\n    The record names no cells for it.")
+
+
+@pytest.mark.parametrize("code", ["ru", "kk"])
+@pytest.mark.parametrize(
+    ("notebook", "name"),
+    [
+        ("flow", "share_sent_to_court"),
+        ("flow", "gross_carried_over"),
+        ("regions", "gross_caseload_kz_75"),
+        ("context", "freedom_in_the_world_rank"),
+        ("context", "vdem_v2cltort"),
+        ("context", "vdem_v2cltort_lower"),
+    ],
+)
+def test_a_chain_is_told_in_the_readers_language(code, notebook, name, request):
+    record = request.getfixturevalue(notebook)
+    english = trace(record, name)
+    with speaking(code):
+        found = trace(record, name)
+    for part in ("run", "figure", "named", "workbooks", "sources"):
+        assert found.chain[part] == english.chain[part]
+    told, cells = str(found), [one["cell"] for one in found.chain["cells"]]
+    assert cells == [one["cell"] for one in english.chain["cells"]]
+    for one in found.chain["sources"]:  # citations stay as they are
+        told = " ".join(told.split()).replace(" ".join(one["citation"].split()), "")
+    assert not RUN.findall(NO_WORDS.sub("|", told)), told
+    assert RUN.findall(NO_WORDS.sub("|", str(english)))  # so it would be found
+
+
+def test_a_chain_in_russian_is_read_as_russian_is(flow, report):
+    with speaking("ru"):
+        text = str(trace(flow, "share_sent_to_court"))
+        people = str(trace(report["people", "2022-12"].record, "victims_per_offence_by_age_sum"))
+    assert "10 / 918 = 0,0108932, как и записано." in text
+    assert "← 60 ячеек из 20 книг Excel\n" in text
+    assert "    Раздел R1: Сведения о зарегистрированных уголовных правонарушениях\n" in text
+    assert "KZ-10 Абай " in text
+    assert (
+        "    Раздел R3: Сведения о потерпевших (по правонарушениям) (статья 71 УПК РК)\n" in people
+    )
+    assert "Сумма 200 ячеек — 174, как и записано." in people
+
+
+@pytest.mark.parametrize("code", ["en", "kk"])
+def test_a_limit_is_no_contradiction_in_any_language(flow, code):
+    with speaking(code):
+        note = say("lower limit of the 95 % interval")
+    record = edited(flow, results__share_sent_to_court_lower__note=note)
+    assert trace(record, "share_sent_to_court_lower").chain["warnings"] == []
 
 
 def test_key_figures_of_every_notebook_lead_to_cells_that_are_at_hand(report):

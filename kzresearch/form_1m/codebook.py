@@ -418,6 +418,21 @@ def sections() -> pl.DataFrame:
     return form().sections
 
 
+def sheet_title(sheet: str) -> str:
+    """What the section on a sheet of that name is called in the reader's language.
+
+    Of a version of the user's own it is the form's Russian title where the reader's is not English.
+    """
+    lines = (
+        line
+        for one in forms()
+        for name, line in zip(one.sheet_names, one.sections.iter_rows(named=True), strict=True)
+        if name == sheet
+    )
+    line = next(lines)
+    return row_name({"name": line["title_en"], "title_ru": line["title_ru"]})
+
+
 def measure_descriptions() -> list[tuple[str, str]]:
     """Every measure with what it means."""
     return list(_names(forms()).measures.items())
