@@ -19,6 +19,7 @@ from typing import Any
 
 from kzresearch import records, sources
 from kzresearch.errors import OutputError
+from kzresearch.language import speaking
 from kzresearch.notebooks import bare
 from kzresearch.publish import cite
 from kzresearch.publish.archive import CRATE, Contents, is_bundle, zip_folder
@@ -35,7 +36,7 @@ from kzresearch.publish.datapackage import (
     origin,
 )
 from kzresearch.publish.describe import KINDS, Texts, citation
-from kzresearch.publish.index import index_page
+from kzresearch.publish.index import TITLE, index_page
 from kzresearch.publish.wheel import licence, wheel_name, write_wheel
 from kzresearch.records import RecordError
 from kzresearch.resources import data_dir, lock_file
@@ -50,7 +51,6 @@ Json = dict[str, Any]
 _DOI = re.compile(r"10\.[0-9]{4,9}/[A-Za-z0-9._;()/:-]+")
 MADE = {"html", "pdf"}
 """The endings of what is made of an executed notebook."""
-SUBJECT = "How torture cases are handled in Kazakhstan"
 PREVIEW = "ro-crate-preview.html"
 _LISTED = 5
 """How many runs an error names."""
@@ -261,7 +261,8 @@ def _fill(
         contents.write(name, path.read_bytes(), what)
     contents.write("LICENSE", licence(), "The licence of the code")
     about = _about(runs, resources, when, doi, made_again)
-    _describe(contents, about, runs, resources, wheel)
+    with speaking(records.language_of(*(run.record for run in runs))):
+        _describe(contents, about, runs, resources, wheel)
     return about
 
 
@@ -388,8 +389,6 @@ def _about(
     count = len({run.record["notebook"] for run in runs})
     failed = sum(run.record["status"] == "failed" for run in runs)
     newest_run = max(runs, key=lambda run: run.record["ended"]).record
-    subject = newest_run["title"] if count == 1 else SUBJECT
-    several = f"{_runs_in_words(len(runs))} of {count} notebook{'s' * (count != 1)}"
     version = records.data_version(runs[0].record)
     made = [run.record for run in runs]
     # What is cited are the completed ones.
@@ -398,11 +397,8 @@ def _about(
     figures = sum(len(run.record["results"]) for run in runs if not run.record["error"])
     used = [one["citation"] for resource in resources for one in resource.get("sources", [])]
     return About(
-        title=f"{subject}: {several}",
-        description=f"{several} of kzresearch"
-        + (f", {failed} of them failed" if failed else "")
-        + f", with {figures:,} recorded figures, on the tables of version {version}; "
-        f"collection {collection}",
+        subject=newest_run["title"] if count == 1 else TITLE,
+        counted={"n": len(runs), "notebooks": count, "failed": failed, "figures": figures},
         version=version,
         ended=when.isoformat(),
         collection=collection,
@@ -416,7 +412,7 @@ def _about(
 def _describe(
     contents: Contents, about: About, runs: list[Run], resources: list[Json], wheel: str
 ) -> None:
-    """Put in what says what all the other files are."""
+    """Put in what says what all the other files are: title, summary and README as readers are told things."""
     texts = Texts(about, runs, resources, wheel)
     contents.write(TERMS, texts.terms(), "The terms of each table")
     contents.write("CITATION.cff", citation(about), "How to cite the bundle and its sources")

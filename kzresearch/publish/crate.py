@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from kzresearch import sources
+from kzresearch.language import later, say
 from kzresearch.publish.archive import CHECKSUMS, Contents
 from kzresearch.publish.cite import NOBODY_NAMED, name_of
 from kzresearch.publish.datapackage import TERMS, licence_address
@@ -60,8 +61,9 @@ class Run:
 class About:
     """What a bundle says of itself as a whole."""
 
-    title: str
-    description: str
+    subject: str
+    counted: dict[str, int]
+    """Its runs (`n`), their notebooks, how many failed, the figures of the others."""
     version: str
     """Of the data."""
     ended: str
@@ -75,6 +77,29 @@ class About:
     doi: str | None = None
     made_again: tuple[str, ...] = ()
     """Pages and PDFs that are not as the runs left them, since other versions made them again."""
+
+    @property
+    def title(self) -> str:
+        """What it is called in the reader's language."""
+        return f"{say(self.subject)}: {self._several()}"
+
+    @property
+    def description(self) -> str:
+        """What is in it, in a sentence in the reader's language."""
+        text = later(
+            "{runs} of kzresearch, with {figures} recorded figures, on the tables of version "
+            "{version}; collection {collection}"
+        )
+        if self.counted["failed"]:
+            text = later(
+                "{runs} of kzresearch, {failed} of them failed, with {figures} recorded figures, on "
+                "the tables of version {version}; collection {collection}"
+            )
+        about = {"version": self.version, "collection": self.collection}
+        return say(text, runs=self._several(), **about, **self.counted)
+
+    def _several(self) -> str:
+        return say("{n} {n:run|runs} of {notebooks} {notebooks:notebook|notebooks}", **self.counted)
 
     @property
     def name(self) -> str:

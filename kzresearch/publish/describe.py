@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kzresearch import records, sources
+from kzresearch.language import current, later, say
 from kzresearch.notebooks import notebooks
 from kzresearch.publish import TEMPLATES, cite
 from kzresearch.publish.archive import Stored
@@ -15,7 +16,12 @@ from kzresearch.publish.datapackage import licence_address, parquet_of
 from kzresearch.resources import lock_file
 
 Json = dict[str, Any]
-KINDS = {"html": "page", "pdf": "PDF", "ipynb": "executed notebook", "json": "record"}
+KINDS = {
+    "html": later("page"),
+    "pdf": later("PDF"),
+    "ipynb": later("executed notebook"),
+    "json": later("record"),
+}
 NO_DOI = """# No DOI yet. Where a repository gives one before it publishes (Zenodo: "Reserve DOI"), make the
 # bundle again with it: kzresearch bundle … --doi 10.5281/zenodo.1234567
 # doi: 10.…
@@ -81,6 +87,7 @@ def _rendered(name: str, **told: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["plain"] = _plain
+    environment.globals |= {"say": say, "language": current()}
     return environment.get_template(name).render(**told)
 
 
@@ -120,8 +127,9 @@ class Texts:
         }
 
     def readme(self) -> str:
-        """What is in the bundle, and how to read, check and cite it, in Markdown."""
-        return _rendered("README.md.j2", **self._told)
+        """What is in the bundle, and how to read, check and cite it, in Markdown, in the reader's language."""
+        kinds = ", ".join(map(say, self._told["kinds"].values()))
+        return _rendered("README.md.j2", **self._told | {"kinds": kinds})
 
     def terms(self) -> str:
         """Under which terms each table is, in Markdown."""

@@ -36,12 +36,14 @@ from kzresearch import cli, records, schemas, sources
 from kzresearch.errors import OutputError
 from kzresearch.publish import archive, bundle, cite, describe, wheel
 from kzresearch.publish.archive import CHECKSUMS, CRATE, Contents
+from kzresearch.publish.cite import NOBODY_NAMED
 from kzresearch.publish.datapackage import add_results
 from kzresearch.records import RecordError
 from kzresearch.run.batch import Block, Options, make, record_file
 from kzresearch.run.pool import Pool
 from kzresearch.run.results import in_lines, lines, results, table
 from kzresearch.run.single import STOCK
+from tests.language import NO_WORDS, RUN
 from tests.run.made import RECORDS, made
 
 DOI = "10.5281/zenodo.1234567"
@@ -790,6 +792,38 @@ def test_readme_says_what_the_code_is_and_which_notebooks_are_not_the_packages(u
     ]  # fmt: skip
     for name in re.findall(r"^\| `([^`]+)` \|", readme, re.MULTILINE):
         assert (unpacked / name).exists(), name
+
+
+@pytest.mark.usefixtures("quick")
+def test_readme_speaks_the_language_of_the_runs_with_the_same_commands(tmp_path: Path):
+    said = {}
+    for code in ("en", "ru", "kk"):
+        options = Options(formats=(), progress=False)
+        make(
+            [Block(["case_flow"], {"language": code})], tmp_path / code, options, say=lambda _: None
+        )
+        told: list[str] = []
+        target = tmp_path / f"bundle-{code}"
+        bundle.bundle(tmp_path / code, target, archive=False, say=told.append)
+        assert told[-1].startswith("1 run of 1 notebook of kzresearch, with ")
+        said[code] = (target / "README.md").read_text("utf-8")
+        title = yaml.safe_load((target / "CITATION.cff").read_text("utf-8"))["title"]
+        assert said[code].startswith(f"# {title}\n")
+    indented = re.compile(r"^    .*$", re.MULTILINE)
+    for code, first in (("ru", "Куда ушли дела"), ("kk", "Істер қайда кетті")):
+        assert said[code].startswith(f"# {first}")
+        prose, names = (
+            indented.sub("", said[code]),
+            re.compile(r"\(.*RO-Crate.*\)|\(Frictionless .*\)"),
+        )
+        assert not RUN.findall(NO_WORDS.sub("|", names.sub("|", prose).replace(NOBODY_NAMED, "|")))
+        commands, english = (
+            [line for line in indented.findall(text) if "kzresearch contributors (" not in line]
+            for text in (said[code], said["en"])
+        )
+        assert commands[:5] == english[:5]
+        assert commands[-1] == english[-1]
+    assert len(RUN.findall(indented.sub("", said["en"]))) > 20  # so it would be found
 
 
 def test_packages_that_the_lock_file_has_otherwise_are_named(monkeypatch, tmp_path):
