@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -9,10 +10,12 @@ import polars as pl
 from kzresearch import datasets, sources
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
-from kzresearch.language import current, month, say
-from kzresearch.regions import COUNTRY, change_of_bounds, region_name
+from kzresearch.language import LANGUAGES, current, month, say, translated
+from kzresearch.regions import COUNTRY, change_of_bounds, region_codes, region_name, short_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.display import Markdown
 
 
@@ -50,6 +53,55 @@ def row_name(row: str, period: str | None = None) -> str:
 def article_name(article: str | int, period: str | None = None) -> str:
     """`Article 146. Torture`."""
     return row_name(datasets.row_of(article), period)
+
+
+def value_in_words(name: str, value: object) -> str:
+    """The value of a notebook's parameter as readers know it: `KZ-75 Almaty`, `146 Torture`.
+
+    The value itself where it has no other name.
+    """
+    if isinstance(value, bool):
+        return say("yes" if value else "no")
+    told = _IN_WORDS.get(name)
+    return told(str(value)) if told else str(value)
+
+
+def _region(code: str) -> str:
+    known = code == COUNTRY or code in region_codes(former=True)
+    return f"{code} {short_name(code)}" if known else code
+
+
+def _period(text: str) -> str:
+    return months(text) if re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text) else text
+
+
+def _offences(named: str) -> str:
+    """What articles, or rows of the form, are about: `146 Torture; all offences`."""
+    return "; ".join(_offence(one.strip()) for one in named.split(","))
+
+
+def _offence(named: str) -> str:
+    if named == "total":
+        return say("all offences")
+    row = named if ":" in named else f"article:{named}"
+    try:
+        known = row_name(row)
+    except KeyError:
+        return named
+    return known if row == named else f"{named} {known.partition('. ')[2]}"
+
+
+_IN_WORDS: dict[str, Callable[[str], str]] = {
+    "region": _region,
+    "period": _period,
+    "article": _offences,
+    "compare": _offences,
+    "country": country_name,
+    "indicator": lambda name: translated(name.replace("_", " ")),
+    "map": translated,
+    "language": lambda code: LANGUAGES.get(code, code),
+}
+"""What the values of parameters are called, by the parameters' names."""
 
 
 def source_line(period: str, region: str) -> str:

@@ -42,7 +42,7 @@ from kzresearch.regions import (
 if TYPE_CHECKING:
     from IPython.display import Markdown
 
-MAPS = ["tiles", "boundaries"]
+MAPS = [later("tiles"), later("boundaries")]
 PER = 100_000
 UNITS = (
     later("offences per 100,000 inhabitants, 1 month"),

@@ -160,6 +160,53 @@ def test_regions_have_their_names(code, name, short):
         assert short_name("KZ-19") != short_name("KZ-75")  # a region and a city of one name
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (
+            "en",
+            (
+                "KZ-75 Almaty / 146 Torture / 362 Excess of power or official authority; all offences / "
+                "Kazakhstan / January–December 2022 / terminated total / no / Қазақша"
+            ),
+        ),
+        (
+            "ru",
+            (
+                "KZ-75 Алматы / 146 Пытки / 362 Превышение власти или должностных полномочий; "
+                "все правонарушения / Казахстан / январь–декабрь 2022 года / прекращено всего / нет / "
+                "Қазақша"
+            ),
+        ),
+        (
+            "kk",
+            (
+                "KZ-75 Алматы / 146 Пытки (орысша) / 362 Превышение власти или должностных полномочий "
+                "(орысша); барлық құқық бұзушылық / Қазақстан / 2022 жылғы қаңтар–желтоқсан / "
+                "барлығы тоқтатылған / жоқ / Қазақша"
+            ),
+        ),
+    ],
+)
+def test_values_of_parameters_are_called_as_readers_know_them(code, words):
+    given = {
+        "region": "KZ-75",
+        "article": "146",
+        "compare": "362, total",
+        "country": "Kazakhstan",
+        "period": "2022-12",
+        "indicator": "terminated_total",
+        "unclear": False,
+        "language": "kk",
+    }
+    with speaking(code):
+        said = [" ".join(captions.value_in_words(*one).split()) for one in given.items()]
+    assert said == words.split(" / ")
+    assert captions.value_in_words("n", 3) == "3"
+    for name, value in {"region": "XX", "article": "9999", "period": "2022", "map": "Mars"}.items():
+        assert captions.value_in_words(name, value) == value  # a notebook's of one's own
+
+
 def test_articles_have_their_official_titles():
     with speaking("ru"):
         assert captions.row_name("article:146") == "Статья 146. Пытки"

@@ -26,6 +26,7 @@ from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
 
 from kzresearch import records
+from kzresearch.captions import value_in_words
 from kzresearch.charts import spec_of
 from kzresearch.language import current, day, later, say, speaking
 from kzresearch.publish import TEMPLATES, cite, marked, status
@@ -206,6 +207,7 @@ def _exporter() -> _Exporter:
     exporter.register_filter("prose", _prose)
     exporter.register_filter("link", _link)
     exporter.register_filter("when", when)
+    exporter.register_filter("in_words", lambda value, name: value_in_words(name, value))
     exporter.environment.globals |= {"say": marked, "status": status, "parts": _parts}
     return exporter
 

@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 from kzresearch import captions, records
 from kzresearch.language import (
-    LANGUAGES,
     alphabet,
     collation,
     current,
@@ -27,7 +26,6 @@ from kzresearch.language import (
 from kzresearch.notebooks import ORDER, notebooks, worded
 from kzresearch.publish import TEMPLATES, cite, marked, status
 from kzresearch.records import collection_id, data_version, language_of
-from kzresearch.regions import COUNTRY, region_codes, short_name
 
 Json = dict[str, Any]
 
@@ -239,7 +237,7 @@ def _section(runs: list[Json], older: list[Json], files: frozenset[str]) -> Json
         "name": newest["notebook"],
         "title": title,
         "question": question,
-        "same": {name: cell.text for name, cell in same.items()},
+        "same": same,
         "columns": columns,
         "figures": _all_figures(runs, columns),
         "rows": [
@@ -276,23 +274,9 @@ def _parameter(name: str, run: Json) -> Cell:
 
 
 @lru_cache(maxsize=None, typed=True)
-def _shown(name: str, value: str | float, language: str) -> Cell:
-    """A parameter's value in a reader's words: `January–December 2022`, `KZ-75 Almaty`."""
-    text = str(value)
-    regions = _region_names(language)
-    if name == "region" and text in regions:
-        return Cell(f"{text} {regions[text]}", text)
-    if name == "language" and text in LANGUAGES:
-        return Cell(LANGUAGES[text], text)
-    if name == "period" and re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
-        return Cell(captions.months(text), text)
-    return Cell(text)
-
-
-@lru_cache
-def _region_names(language: str) -> dict[str, str]:
-    with speaking(language):
-        return {region: short_name(region) for region in (COUNTRY, *region_codes(former=True))}
+def _shown(name: str, value: str | float, _language: str) -> Cell:
+    """A parameter's value in a reader's words, and as it was given."""
+    return Cell(captions.value_in_words(name, value), str(value))
 
 
 def _status(run: Json) -> str:

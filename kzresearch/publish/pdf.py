@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kzresearch.captions import value_in_words
 from kzresearch.charts import spec_of
 from kzresearch.language import current, day, later, say, speaking
 from kzresearch.publish import TEMPLATES, cite, status
@@ -119,7 +120,7 @@ class _Paper:
             "question": [*_in_steps(of_markdown(record["question"]))],
             "failed": _failure(record),
             "parameters": [
-                (plain(say(name)), [plain(str(value))])
+                (plain(say(name)), [plain(value_in_words(name, value))])
                 for name, value in record["parameters"].items()
             ],
             "facts": _facts(record),

@@ -109,6 +109,20 @@ def test_every_part_of_a_report_has_an_address(report):
         assert len(outcome.page.encode()) < 3_000_000
 
 
+def test_values_are_named_above_the_page_and_stand_as_given_in_its_record(report):
+    page = BeautifulSoup(report["case_flow", "2022-12"].page, "html.parser")
+    shown = {one.text: one.get("title") for one in page.select("p.run b")}
+    assert shown["KZ Kazakhstan"] == "KZ"
+    assert shown["146 Torture"] == "146"
+    assert shown["January–December 2022"] == "2022-12"
+    given = dict(
+        (one.text for one in row.select("th, td"))
+        for row in page.select(".facts:has(thead) tbody tr")
+    )
+    assert (given["region"], given["article"], given["period"]) == ("KZ", "146", "2022-12")
+    assert page.title.text.endswith("· January–December 2022")
+
+
 def test_every_figure_says_where_it_comes_from(report):
     for (name, _), outcome in report.items():
         soup = BeautifulSoup(outcome.page, "html.parser")

@@ -85,10 +85,13 @@ def test_runs_are_in_the_natural_order_of_their_parameters():
             (period, article) for period in ("2022-12", "2021-02") for article in articles
         )
     ]
-    _, rows = table_of(page_of(records).section)
+    rows = page_of(records).select("table[data-all] tbody tr")
+    given = [[cell.get("data-v", cell.text) for cell in row.select("td")[:2]] for row in rows]
     order = ["9", "12", "12-1", "146", "1000", "total"]
-    months = ["January–February 2021", "January–December 2022"]
-    assert [row[:2] for row in rows] == [[month, article] for month in months for article in order]
+    assert given == [[month, article] for month in ("2021-02", "2022-12") for article in order]
+    months, articles = ([text_of(row.select("td")[place]) for row in rows] for place in (0, 1))
+    assert months[0] == "January–February 2021"
+    assert articles[3:6] == ["146 Torture", "1000", "all offences"]
 
 
 def test_what_all_runs_share_is_said_once_and_what_differs_has_a_column():
@@ -99,7 +102,7 @@ def test_what_all_runs_share_is_said_once_and_what_differs_has_a_column():
     section = page_of(records).section
     assert [text_of(one) for one in section.select("p.run span")] == [
         "period January–December 2022",
-        "unclear True",
+        "unclear yes",
     ]
     head, rows = table_of(section)
     assert head == ["region", "run status", "figures recorded", "ended", "run id", "files"]
@@ -115,7 +118,7 @@ def test_one_run_says_everything_above_and_in_its_citation():
     assert [text_of(one) for one in section.select("p.run span")] == [
         "period January–December 2022",
         "region KZ Kazakhstan",
-        "article 146",
+        "article 146 Torture",
     ]
     assert table_of(section)[0] == ["run status", "figures recorded", "ended", "run id", "files"]
     assert not section.select("var")
@@ -123,6 +126,15 @@ def test_one_run_says_everything_above_and_in_its_citation():
         "To cite: kzresearch contributors. kzresearch, version 0.1.0, notebook case_flow "
         "(period 2022-12, region KZ, article 146, run 000000000000), 2026-01-02."
     )
+
+
+def test_a_value_is_shown_in_words_with_what_was_given_at_hand():
+    section = page_of([made(parameters={"period": "2022-12", "unclear": True, "n": 3})]).section
+    shown = [(text_of(one), one.get("title")) for one in section.select("p.run b")]
+    assert shown == [("January–December 2022", "2022-12"), ("yes", "True"), ("3", None)]
+    words = section.select_one("table[data-all]")["data-all"]
+    for one in ("January–December 2022", "2022-12"):  # the filter finds both
+        assert one in words
 
 
 def test_every_run_can_be_cited_without_scripts():
@@ -232,7 +244,7 @@ def test_superseded_runs_are_apart_closed_and_linked():
     assert "open" not in details.attrs
     assert text_of(details.summary).startswith("2 older runs, superseded")
     assert [text_of(one) for one in details.select("li")] == [
-        "article 362, completed 2 January 2026, version 0.1.0, run 000000000005 page notebook record",
+        "article 362 Excess of power or official authority, completed 2 January 2026, version 0.1.0, run 000000000005 page notebook record",
         "completed 1 January 2025, version 0.1.0, run 000000000006 page notebook record",
     ]
     assert details.a["href"] == "case_flow-000000000005.html"
