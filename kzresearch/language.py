@@ -155,7 +155,8 @@ def day(when: date) -> str:
     from babel.dates import format_date
 
     language = current()
-    return format_date(when, "d MMMM y" if language == "en" else "long", locale=language)
+    said = format_date(when, "d MMMM y" if language == "en" else "long", locale=language)
+    return said.replace("\u202f", "\xa0")  # the CLDR's narrow blank, which many fonts do not show
 
 
 def month(number: int) -> str:

@@ -182,6 +182,39 @@ def test_the_page_is_never_wider_than_its_window(forty, width, asked):
     assert scrolled <= width
 
 
+@pytest.mark.parametrize("code", ["ru", "kk"])
+def test_a_table_wraps_or_scrolls_in_a_place_of_its_own(opened, tmp_path, code, screenshot):
+    named = ("gross_caseload", "terminated_rehabilitating", "sent_to_court", "pending")
+    results = {name: figure(1234) for name in named}
+    flow, people = (
+        [
+            made(n, name, parameters=given | {"region": f"KZ-{27 + 4 * n}"}, results=results)
+            for n in range(4)
+        ]
+        for name, given in (
+            ("case_flow", {"language": code}),
+            ("people", {"language": code, "article": "362", "compare": "362,120,total"}),
+        )
+    )
+    for n, one in enumerate(people):
+        one["parameters"]["compare"] = ("362,120,total", "362,120")[n % 2]
+    path = tmp_path / "index.html"
+    path.write_text(index_page([*flow, *people], names([*flow, *people])), encoding="utf-8")
+    with opened(path) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1000
+        around = page.locator(".runs:has(table[data-all])")
+        wider = around.evaluate_all("all => all.map(one => one.scrollWidth - one.clientWidth)")
+        assert wider[0] == 0
+        screenshot(page, f"index-tables-{code}", full_page=True)
+        page.set_viewport_size({"width": 700, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 700
+        around.last.evaluate(
+            "one => { one.focus(); window.moved = new Promise(done => one.onscroll = () => done(true)); }"
+        )
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("window.moved")
+
+
 def test_a_kazakh_index_sorts_counts_and_copies_in_kazakh(opened, tmp_path, screenshot):
     words = ["ыдыс", "ірі", "үй", "ұя", "қала", "кеме", "ән", "бала", "ағаш", "һәм"]
     records = [made(n, parameters={"word": word, "language": "kk"}) for n, word in enumerate(words)]
