@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property, reduce
 from itertools import combinations
-from textwrap import shorten
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
@@ -33,6 +33,8 @@ Row = dict[str, Any]
 
 PUBLISHED = "published_figures"
 OURS = later("this project, from Form 1-M")
+LINE = 74
+"""Characters of a line at a figure in the chart."""
 YEAR = "a calendar year"
 PART, LONGER = later("part of a year"), later("days of more than one year")
 UNKNOWN = "a period that is not known"
@@ -738,13 +740,11 @@ _ALIKE: dict[str, tuple[str, Callable[[str], str]]] = {
 """In what figures must be alike for a change; what is said where they are not, and how of each."""
 
 
-def _told(row: Row, room: int | None = None) -> str:
-    """A figure with its unit: `766 criminal cases`, `1 criminal offence`; within so much room."""
+def _told(row: Row) -> str:
+    """A figure with its unit: `766 criminal cases`, `1 criminal offence`."""
     unit = _unit(row)
     if row["value"] == 1:  # an English plural; the other languages put the number after the unit
         unit = re.sub(r"s\b", "", unit, count=1)
-    if room is not None:  # a long unit is cut, the number is not; the table has it whole
-        unit = shorten(unit, room - len(row["shown"]) - 1, placeholder=" …")
     return say("{shown} {unit}", shown=row["shown"], unit=unit)
 
 
@@ -754,10 +754,11 @@ def _named(row: Row) -> str:
 
 
 def _label(row: Row) -> str:
-    """What stands at a figure: its number, and what it is where no axis says it."""
+    """What stands at a figure: its number, and in lines what it is where no axis says it."""
     if row["own"]:
         return say("{shown} {unit}", shown=row["shown"], unit=row["label"])
     if row["year"]:
         return str(row["shown"]).removeprefix("≈ ")  # there is no room, and the mark is hollow
-    topic_and_source = f"{_topic(row)}, {_source(row)}"
-    return _told(row, 74 - len(topic_and_source)) + topic_and_source
+    number = {"shown": row["shown"].replace(" ", "\xa0")}  # `≥ 9` stays in one line
+    told = f"{_told({**row, **number})}{_topic(row)}, {_source(row)}"
+    return "\n".join(wrap(told, LINE, break_on_hyphens=False))

@@ -11,7 +11,7 @@ import kzresearch as kz
 from kzresearch import charts, publications
 from kzresearch.charts.times import MORE_SHAPES
 from kzresearch.errors import KzresearchError, UnknownValueError
-from kzresearch.language import speaking
+from kzresearch.language import say, speaking
 from kzresearch.publications import BREAKS, READINGS, change, disagreements, period_in_words
 from kzresearch.rates import MeasureError
 from kzresearch.schemas import FLAGS, INDICATORS
@@ -478,13 +478,19 @@ def test_every_indicator_is_told_in_the_readers_language(indicator, language):
         "thewall.fyi",
         "Eurasianet (",
     )
-    left = [run for text in texts for run in RUN.findall(NO_WORDS.sub("|", text))]
+    lines = [" ".join(text.split()) for text in texts]
+    left = [run for line in lines for run in RUN.findall(NO_WORDS.sub("|", line))]
     assert [run for run in left if not run.startswith((*publishers, "ACCA (acca"))] == []
     assert names == list(english.figures())
     kept = ["id", "year", "value", "clear", "series", "on_torture"]
     assert drawn.select(kept).equals(english.drawn().select(kept))
     for line in drawn.iter_rows(named=True):
-        assert line["shown"].removeprefix("≈ ") in line["label"]
+        shown = line["shown"].removeprefix("≈ ")
+        assert " ".join(shown.split()) in " ".join(line["label"].split())
+    units = dict(found.rows.select("id", "unit").iter_rows())
+    with speaking(language):
+        for line in drawn.filter(pl.col("year").is_null(), ~pl.col("own")).iter_rows(named=True):
+            assert say(units[line["id"]]) in line["label"].replace("\n", " ")  # none is cut
 
 
 def test_bounds_are_shown_as_bounds(registered):

@@ -32,6 +32,7 @@ FEW = 15  # years that can each have a point
 GREY, PEERS = "#a9b4bf", "#52606d"  # lines and names of the countries that are not marked
 MORE_SHAPES = [*SHAPES, "triangle-down", "cross", "triangle-right", "triangle-left"]
 PANEL, LOW, LANE, MARGIN = 110, 50, 29, 60  # pixels: a panel, one of few figures, a bar, an axis
+LINE = 12  # pixels of a line more at a bar
 CLOSE, ASIDE = 22, 9  # pixels: what a point with its number needs, how far one steps aside
 HALO: dict[str, Any] = {"stroke": "white", "strokeWidth": 4, "strokeJoin": "round"}
 SIDES: dict[str, dict[str, Any]] = {
@@ -330,23 +331,29 @@ def _lanes(bars: pl.DataFrame, span: Span, days: pl.DataFrame) -> Layers:
     """Other periods, a bar each, its number above it."""
     first, last = span
     late = last - pl.col("start") < pl.col("end") - first  # there is more room on the left
+    more = max(one.count("\n") for one in bars["label"])  # lines, which all lanes have room for
     base = alt.Chart(bars.with_columns(late=late)).encode(
         y=alt.Y("id:N", sort=None, title=None, axis=None), tooltip=_tooltip()
     )
-    lanes = base.mark_bar(height=7, strokeWidth=1.5, yOffset=7).encode(
+    half = more * LINE / 2
+    above = alt.ExprRef(f"{half - 6} - {LINE} * (split(datum.label, '\\n').length - 1)")
+    lanes = base.mark_bar(height=7, strokeWidth=1.5, yOffset=7 + half).encode(
         x=_years("start", span),
         x2=alt.X2("end:Q"),
         stroke=alt.Stroke("stroke:N", scale=None),
         fill=alt.Fill("fill:N", scale=None),
     )
     texts = [
-        _words(base.transform_filter(test).encode(x=_years(at, span)), align=align, dy=-6, **halo)
+        _words(
+            base.transform_filter(test).encode(x=_years(at, span)),
+            **{"align": align, "dy": above, "lineBreak": "\n", "lineHeight": LINE, **halo},
+        )
         for test, align, at in (("!datum.late", "left", "start"), ("datum.late", "right", "end"))
         for halo in (HALO, {})
     ]
     note = say("other periods than a calendar year, from first to last day (no common scale)")
     return Layers(layer=[*_marked(days, span), lanes, *texts]).properties(
-        width=WIDTH - MARGIN, height=alt.Step(LANE), title=_small(note)
+        width=WIDTH - MARGIN, height=alt.Step(LANE + more * LINE), title=_small(note)
     )
 
 
