@@ -155,8 +155,10 @@ def day(when: date) -> str:
     from babel.dates import format_date
 
     language = current()
-    said = format_date(when, "d MMMM y" if language == "en" else "long", locale=language)
-    return said.replace("\u202f", "\xa0")  # the CLDR's narrow blank, which many fonts do not show
+    if language == "en":
+        return format_date(when, "d MMMM y", locale=language)
+    said = format_date(when, "long", locale=language)  # with a narrow blank, which few fonts show
+    return re.sub(r"(?<=\d)\s(?=\w)", "\xa0", said)
 
 
 def month(number: int) -> str:

@@ -21,7 +21,7 @@ from kzresearch import captions, datasets, flows, sources, tables
 from kzresearch.errors import KzresearchError, UnknownValueError
 from kzresearch.figures import Figure, number, origin, percent
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
-from kzresearch.language import day, in_order, later, say, speaking
+from kzresearch.language import day, in_order, later, localised, say, speaking
 from kzresearch.rates import MeasureError
 from kzresearch.regions import COUNTRY, change_of_bounds, load_regions, region_name
 from kzresearch.schemas import FLAGS, INDICATORS, NOT_NAMED
@@ -613,7 +613,7 @@ def _line(row: Row) -> Row:
         "period": period,
         "length": length,
         "year": row["period_start"].year if whole else None,
-        "shown": f"{bound} {number(row['value'])}" if bound else number(row["value"]),
+        "shown": localised(f"{bound} ") * bool(bound) + number(row["value"]),
         "bound": bound,
         "own": own,
         "steady": whole and not own and row["flag"] not in NOT_COMPARED,
@@ -758,7 +758,6 @@ def _label(row: Row) -> str:
     if row["own"]:
         return say("{shown} {unit}", shown=row["shown"], unit=row["label"])
     if row["year"]:
-        return str(row["shown"]).removeprefix("≈ ")  # there is no room, and the mark is hollow
-    number = {"shown": row["shown"].replace(" ", "\xa0")}  # `≥ 9` stays in one line
-    told = f"{_told({**row, **number})}{_topic(row)}, {_source(row)}"
+        return str(row["shown"]).lstrip("≈ \xa0")  # there is no room, and the mark is hollow
+    told = f"{_told(row)}{_topic(row)}, {_source(row)}"
     return "\n".join(wrap(told, LINE, break_on_hyphens=False))

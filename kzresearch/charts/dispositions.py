@@ -264,8 +264,9 @@ def _came(groups: list[_Group], origins: list[str]) -> list[str]:
     for origin in origins:
         mark = "●" if origin == "of_year" else "○"
         count = number(sum(group.parts[origin] for group in groups))
-        said = textwrap.wrap(say(ORIGINS[origin] if len(origins) > 1 else later("in all")), 14)
-        texts.append("\n".join([f"{mark} {count}", *said]))
+        said = say(ORIGINS[origin] if len(origins) > 1 else later("in all"))
+        lines = textwrap.wrap(said, 14, break_long_words=False)
+        texts.append("\n".join([f"{mark} {count}", *lines]))
     return texts
 
 
