@@ -34,8 +34,8 @@ fuzz: $(READY) ## read workbooks broken at random, for SECONDS (120), by a SEED 
 verify: $(READY) ## prove that the report's outputs do not depend on hash seed, time zone, locale, threads or engine
 	@$(BIN)/python -m tests.settings
 
-lab: $(READY) ## open the notebooks in JupyterLab
-	@$(BIN)/kzresearch lab notebooks
+lab: $(READY) ## open the notebooks in JupyterLab; copies of them in Russian or Kazakh with language=ru, kk
+	@$(BIN)/kzresearch lab $(if $(language),kzresearch-notebooks/$(language) --language $(language),notebooks)
 
 docs: $(READY) ## build the documentation as a site, to be read without a network, into out/docs
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --fresh-env --doctree-dir out/doctrees docs out/docs

@@ -758,6 +758,6 @@ def _label(row: Row) -> str:
     if row["own"]:
         return say("{shown} {unit}", shown=row["shown"], unit=row["label"])
     if row["year"]:
-        return str(row["shown"]).lstrip("≈ \xa0")  # there is no room, and the mark is hollow
+        return str(row["shown"])
     told = f"{_told(row)}{_topic(row)}, {_source(row)}"
     return "\n".join(wrap(told, LINE, break_on_hyphens=False))

@@ -64,21 +64,47 @@ def test_without_jupyterlab_one_sentence_says_what_to_install(tmp_path):
     )
 
 
-def test_its_kernel_is_pythons_own_and_leaves_the_slow_parser_out(monkeypatch):
+def put_out(code, monkeypatch):
+    """The contents of what a cell puts out, in the kernel that JupyterLab starts."""
     monkeypatch.setenv("JUPYTER_PATH", str(lab.configuration()))
     manager, client = start_new_kernel(kernel_name="python3")
+    said = []
     try:
-        said = []
-        client.execute_interactive(
-            "import altair, jsonschema, sys; print(sys.modules.get('rfc3987_syntax', 'there'), '' in sys.path)",
-            output_hook=lambda message: said.append(
-                message["content"].get("text", message["content"])
-            ),
-        )
+        client.execute_interactive(code, output_hook=lambda one: said.append(one["content"]))
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    assert "None True\n" in said  # notebooks import what lies beside them, as in any kernel
+    return said
+
+
+def test_its_kernel_is_pythons_own_and_leaves_the_slow_parser_out(monkeypatch):
+    said = put_out(
+        "import altair, jsonschema, sys; print(sys.modules.get('rfc3987_syntax', 'there'), '' in sys.path)",
+        monkeypatch,
+    )
+    # notebooks import what lies beside them, as in any kernel
+    assert "None True\n" in [content.get("text") for content in said]
+
+
+def test_its_kernel_shows_frames_with_their_captions(monkeypatch):
+    said = put_out(
+        "import kzresearch as kz; kz.load_form_1m('2022-12', 'KZ-75', 'R1', '146')", monkeypatch
+    )
+    (table,) = [content["data"]["text/html"] for content in said if "data" in content]
+    assert "Source: Committee on Legal Statistics" in table.partition("<caption")[2]
+
+
+def test_make_opens_copies_in_the_language_that_it_is_given():
+    def commands(*given):
+        done = subprocess.run(
+            ["make", "--dry-run", "lab", "READY=", *given],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+            env={**os.environ, "LANGUAGE": "en_US:en"},
+        )  # fmt: skip
+        return done.stdout.splitlines()[-1]
+
+    assert commands().endswith("kzresearch lab notebooks")
+    assert commands("language=kk").endswith("kzresearch lab kzresearch-notebooks/kk --language kk")
 
 
 def test_a_hosted_jupyterlab_is_built_from_the_lock():

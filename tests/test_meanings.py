@@ -121,3 +121,5 @@ def test_the_codebook_is_looked_up_by_section_by_words_and_by_article():
     assert "146" in set(kz.codebook("146")["article"])
     with pytest.raises(UnknownValueError, match="unknown section 'R99'"):
         kz.codebook("R99")
+    with pytest.raises(UnknownValueError, match=r"no line .* holds 'tortoise'; give a section"):
+        kz.codebook("tortoise")

@@ -486,6 +486,7 @@ def row_line(row: str, period: str | None = None) -> dict[str, str | None]:
     return _names(forms()).rows[row]
 
 
+_SECTION = re.compile(r"[A-Z]+[0-9]*(-[0-9]+)?")
 _NUMBERED = re.compile(
     r"(?P<kind>Article|Chapter) (?P<number>[^ .,]+)(, part (?P<part>[^ .,]+))?(, point (?P<point>[^ .,]+))?"
 )
@@ -566,7 +567,7 @@ def codebook(
     order, as `kzresearch.schemas.Codebook` describes: its place, its name here, what it means in the
     reader's language, unit, official Russian title and the official caption it is recognised by.
 
-    Raises `UnknownValueError` for a section that the version does not have, or a version that is not
+    Raises `UnknownValueError` for a section that the version does not have, words that no line holds, or a version that is not
     there, and `FormError` for one whose file has a mistake.
 
     Source: the captions of Form 1-M as filed for 2022; the English names are this project's.
@@ -578,6 +579,11 @@ def codebook(
     """
     if isinstance(section, str) and (found := _look_up(section, form)) is not None:
         return found
+    if isinstance(section, str) and not _SECTION.fullmatch(section):
+        raise UnknownValueError(
+            f"no line of the codebook holds {section!r}; give a section ({_version(form).section_names[0]}), "
+            "an article (146), or other words, in English, Russian or the language chosen"
+        )
     return Codebook.validate(in_words(lines(section, form), "label"))
 
 
