@@ -98,8 +98,11 @@ def number(value: float | None) -> str:
         return say(NOT_REPORTED)
     if not math.isfinite(value):
         return "–" if math.isnan(value) else "∞" if value > 0 else "−∞"
-    whole = value == round(value)
-    return localised(f"{value:,.0f}" if whole else f"{value:,.3f}".rstrip("0"))
+    if value == round(value):
+        shown = f"{value + 0.0:,.0f}"  # −0 is 0
+    else:
+        shown = f"{value:,.3f}".rstrip("0").rstrip(".") if abs(value) >= 0.0005 else f"{value:.1g}"
+    return localised(shown.replace("-", "−"))
 
 
 def percent(share: float | None) -> str:

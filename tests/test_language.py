@@ -62,6 +62,21 @@ def test_numbers_are_written_as_the_language_does(code, written):
 
 
 @pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (-3, "−3"),
+        (-0.0, "0"),
+        (-1234.5, "−1,234.5"),
+        (0.0004, "0.0004"),
+        (2.9999, "3"),
+        (0.1, "0.1"),
+    ],
+)
+def test_a_number_below_nought_has_a_minus_and_one_that_is_small_its_digits(value, shown):
+    assert number(value) == shown
+
+
+@pytest.mark.parametrize(
     ("code", "months", "day"),
     [
         ("en", "January–December 2022", "26 November 2026"),
