@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -150,9 +151,20 @@ def with_limits(
     return made
 
 
+def place(cell: str) -> str:
+    """Where a cell stands, for readers: `R1!Q70`; the line of a text file in the reader's language."""
+    found = re.fullmatch(r"line (\d+)(?:, (.+))?", cell)
+    if not found:
+        return cell
+    line, column = found.groups()
+    if column:
+        return say("line {line}, {column}", line=line, column=column)
+    return say("line {line}", line=line)
+
+
 def origin(cells: Iterable[Cell]) -> str:
     """Cells in words: `R1!Q70`, and `R1!Q70 of 20 workbooks` for a sum; empty for none."""
-    files = Counter(cell.cell for cell in cells)
+    files = Counter(place(cell.cell) for cell in cells)
     groups: dict[int, list[str]] = {}
     for cell, many in files.items():
         groups.setdefault(many, []).append(cell)

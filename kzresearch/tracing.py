@@ -15,7 +15,7 @@ import polars as pl
 
 from kzresearch import captions, datasets, records, sources
 from kzresearch.errors import unknown_value
-from kzresearch.figures import LIMITS, Cell
+from kzresearch.figures import LIMITS, Cell, place
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
 from kzresearch.language import current, filled, later, localised, noted, say, speaking, translated
@@ -476,7 +476,7 @@ def _cell(group: Group) -> str:
         value = f"{_exact(group.total)} ({translated(group.unit or '')})"
     if many > 1:
         value = say("{value} in {n} workbooks", value=value, n=many)
-    told = ": ".join(filter(None, [group.cell, group.what, value]))
+    told = ": ".join(filter(None, [place(group.cell), group.what, value]))
     return "\n".join(filter(None, [told, group.about]))
 
 
@@ -490,7 +490,7 @@ def _tables(groups: Sequence[Group], chain: Json) -> list[list[list[str]]]:
             shown = alike[start : start + COLUMNS]
             rows = [[labels[book], *(_value(one.values[book]) for one in shown)] for book in books]
             added = [say("together"), *(_value(one.total) for one in shown)]
-            tables.append([["", *(one.cell for one in shown)], *rows, added])
+            tables.append([["", *(place(one.cell) for one in shown)], *rows, added])
     return tables
 
 

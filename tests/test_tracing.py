@@ -223,6 +223,10 @@ def test_cells_of_indices_and_of_the_population_have_the_values_of_their_tables(
         (group,) = trace(context, name).chain["cells"]
         assert group["cell"] == cell
         assert group["values"] == {line["workbook"]: line[column]}
+    with speaking("kk"):
+        found = trace(context, "hrmi_tort")
+        assert found.chain["cells"][0]["cell"] == "line 51, mean"
+        assert "51-жол, mean: " in str(found)
     freedom = pl.read_csv(DATA / "freedom_in_the_world.csv")
     rank = trace(context, "freedom_in_the_world_rank").chain
     totals = {group["cell"]: [*group["values"].values()] for group in rank["cells"]}

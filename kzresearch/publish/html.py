@@ -28,6 +28,7 @@ from traitlets.config import Config
 from kzresearch import records
 from kzresearch.captions import value_in_words
 from kzresearch.charts import spec_of
+from kzresearch.figures import place
 from kzresearch.language import current, day, later, say, speaking
 from kzresearch.publish import TEMPLATES, cite, marked, status
 from kzresearch.publish.vega import VERSION, library
@@ -169,10 +170,10 @@ def cells_in_words(cells: list[Json], numbers: dict[str, int]) -> list[tuple[str
     """
     places: dict[str, list[int]] = {}
     for one in cells:
-        places.setdefault(one["cell"], []).append(numbers[one["workbook"]])
+        places.setdefault(place(one["cell"]), []).append(numbers[one["workbook"]])
     groups: dict[tuple[int, ...], list[str]] = {}
-    for place, of in places.items():
-        groups.setdefault(tuple(sorted(set(of))), []).append(place)
+    for where, of in places.items():
+        groups.setdefault(tuple(sorted(set(of))), []).append(where)
     return [(", ".join(found), _ranges(list(of)), of[0]) for of, found in groups.items()]
 
 

@@ -11,7 +11,8 @@ from bs4 import BeautifulSoup
 
 from kzresearch import records
 from kzresearch.errors import KzresearchError
-from kzresearch.figures import Figure
+from kzresearch.figures import Cell, Figure, origin
+from kzresearch.language import speaking
 from kzresearch.notebooks import ORDER
 from kzresearch.publish import html, vega
 from kzresearch.run.batch import Block, Options, make
@@ -151,6 +152,21 @@ def test_cells_are_grouped_by_the_workbooks_they_stand_in():
     cells = [{"cell": place, "workbook": book} for book in "abcd" for place in ("R1!A1", "R1!B2")]
     cells.append({"cell": "R1!C3", "workbook": "d"})
     assert html.cells_in_words(cells, numbers) == [("R1!A1, R1!B2", "1–3, 5", 1), ("R1!C3", "5", 5)]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("en", "line 169, v2cltort, line 51"),
+        ("ru", "строка 169, v2cltort, строка 51"),
+        ("kk", "169-жол, v2cltort, 51-жол"),
+    ],
+)
+def test_lines_of_text_files_are_named_in_the_readers_language(code, said):
+    cells = [Cell("a", "line 169, v2cltort"), Cell("a", "line 51")]
+    with speaking(code):
+        assert html.cells_in_words([one._asdict() for one in cells], {"a": 1}) == [(said, "1", 1)]
+        assert origin([*cells, Cell("a", "R1!Q70")]) == f"{said}, R1!Q70"
 
 
 def changed(report, **changes):
