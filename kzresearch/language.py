@@ -24,7 +24,9 @@ Told = TypeVar("Told")
 LANGUAGES = {"en": "English", "ru": "Русский", "kk": "Қазақша"}
 TABLE = Path(__file__).with_name("texts.csv")
 _ALPHABETS = {"kk": "аәбвгғдеёжзийкқлмнңоөпрстуұүфхһцчшщъыіьэюя"}
-"""Where an alphabet's order is not that of Unicode, but for ё, which is sorted as е and after it."""
+"""Where an alphabet's order is not that of Unicode."""
+_ALIKE = str.maketrans("ёәғқңөұүһі", "еагкноуухи")
+"""Where a reader of Russian looks for letters that the alphabet lacks, or sorts as another."""
 _MONTHS = {"kk": "format"}
 """The CLDR's other names of months, where those that stand alone begin with a capital."""
 _FORMS = ("zero", "one", "two", "few", "many", "other")
@@ -200,8 +202,7 @@ def collation() -> Callable[[str], Any]:
 
     def key(name: str) -> tuple[str, str]:
         folded = name.casefold()
-        alike = folded if letters else folded.replace("ё", "е")
-        return alike.translate(places), folded
+        return folded.translate(places if letters else _ALIKE), folded
 
     return key
 

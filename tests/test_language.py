@@ -158,6 +158,10 @@ def test_names_are_in_the_order_of_each_alphabet():
             "Ель",
             "Жамбыл",
         ]
+        kazakh = ["Улан", "Іле", "Яик", "Ұлытау", "Ақсу", "Актобе", "Өскемен", "Һ", "Үржар", "Ғ", "Ң"]
+        assert language.in_order(kazakh) == [
+            *("Ақсу", "Актобе", "Ғ", "Іле", "Ң", "Өскемен", "Улан", "Ұлытау", "Үржар", "Һ", "Яик"),
+        ]
 
 
 @pytest.mark.parametrize(
