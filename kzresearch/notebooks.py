@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from kzresearch.errors import KzresearchError, ParameterError, unknown_value
-from kzresearch.language import LANGUAGES, prose, speaking
+from kzresearch.language import LANGUAGES, prose, speaking, translated
 from kzresearch.language import checked as checked_language
 from kzresearch.resources import notebooks_dir
 
@@ -35,7 +35,7 @@ SECRET = re.compile(
 )
 """The names of parameters and environment variables whose values are not to be seen."""
 _ENGLISH = "kzresearch_en"
-"""Where a cell of prose keeps the English of what it says."""
+"""Where a cell of prose, or that of the parameters, keeps the English of what it says."""
 ORDER = (
     *("start_here", "period_report", "case_flow", "regions", "people"),
     *("trends", "context", "data_quality"),
@@ -365,34 +365,86 @@ def _parameter(one: ast.Assign | ast.AnnAssign, name: str, words: str) -> Parame
 def worded(notebook: dict[str, Any], language: object) -> dict[str, Any]:
     """A notebook with its prose in a language, as far as the table of texts has it.
 
-    Each cell keeps the English in its metadata.
+    So are the comments of its parameters. Each cell keeps the English in its metadata.
     """
     if language not in LANGUAGES or language == "en":
         return notebook
     with speaking(str(language)):
         for cell in notebook["cells"]:
             english = "".join(cell["source"])
-            if cell["cell_type"] == "markdown" and (said := prose(english)) != english:
-                cell["source"] = said
+            if (said := _told(cell, english)) != english:
+                lines = isinstance(cell["source"], list)
+                cell["source"] = said.splitlines(keepends=True) if lines else said
                 cell["metadata"][_ENGLISH] = english
     return notebook
+
+
+def _told(cell: Mapping[str, Any], english: str) -> str:
+    """What a cell says in the reader's language: its prose, or the comments of its parameters."""
+    if cell["cell_type"] == "markdown":
+        return prose(english)
+    return _commented(english, _comment) if _of_parameters(cell) else english
+
+
+def _of_parameters(cell: Mapping[str, Any]) -> bool:
+    return cell["cell_type"] == "code" and "parameters" in cell["metadata"].get("tags", [])
+
+
+def _comment(english: str) -> str:
+    return " ".join(translated(english).splitlines())  # a second line would be code
+
+
+def _commented(code: str, said: Callable[[str], str]) -> str:
+    """Code with other words in its comments, and all else as it is; what is no Python stays so."""
+    lines = io.StringIO(code).readlines()
+    for row, start, mark, words in _comments(code):
+        before, after = lines[row][:start], lines[row][start + len(mark + words) :]
+        lines[row] = f"{before}{mark}{said(words)}{after}"
+    return "".join(lines)
+
+
+def _comments(code: str) -> list[tuple[int, int, str, str]]:
+    """The comments of code: line and place, both from 0, their sign, and their words."""
+    try:
+        tokens = [*tokenize.generate_tokens(io.StringIO(code).readline)]
+    except (SyntaxError, tokenize.TokenError):
+        return []
+    comments = [token for token in tokens if token.type == tokenize.COMMENT]
+    words = [one.string.lstrip("# ") for one in comments]
+    return [
+        (one.start[0] - 1, one.start[1], one.string.removesuffix(said), said)
+        for one, said in zip(comments, words, strict=True)
+    ]
 
 
 def in_english(notebook: Mapping[str, Any], *, where_it_is: bool = False) -> dict[str, Any]:
     """A notebook with the prose that it had before `worded`.
 
-    `where_it_is`: only in the cells that say still what the table of texts has for it; what somebody
-    has changed since is theirs.
+    `where_it_is`: only in the cells and comments that say still what the table of texts has for it; what
+    somebody has changed since is theirs.
     """
     cells = []
     for cell in notebook["cells"]:
         about = dict(cell["metadata"])
         english = about.pop(_ENGLISH, None)
-        if english is None or (where_it_is and not _says(cell, english)):
-            cells.append({**cell, "metadata": about})
-        else:
-            cells.append({**cell, "metadata": about, "source": english})
+        if english is None:
+            english = cell["source"]
+        elif where_it_is:
+            english = _unworded(cell, english)
+        cells.append({**cell, "metadata": about, "source": english})
     return {**notebook, "cells": cells}
+
+
+def _unworded(cell: Mapping[str, Any], english: str) -> str:
+    """What a cell says, with this in place of a translation of it by the table of texts."""
+    source = "".join(cell["source"])
+    if not _of_parameters(cell):
+        return english if _says(cell, english) else source
+    found: dict[str, str] = {}
+    for language in LANGUAGES:
+        with speaking(language):
+            found |= {_comment(words): words for *_, words in _comments(english)}
+    return _commented(source, lambda words: found.get(words, words))
 
 
 def _says(cell: Mapping[str, Any], english: str) -> bool:

@@ -37,6 +37,16 @@ def test_a_copy_in_another_language_is_the_same_notebook_with_another_default(tm
     assert [(one.name, one.default) for one in copy.parameters if one.name == "language"] == [
         ("language", "ru")
     ]
+    (parameters,) = (
+        "".join(cell["source"])
+        for cell in json.loads((tmp_path / "start_here.ipynb").read_text(encoding="utf-8"))["cells"]
+        if "parameters" in cell["metadata"].get("tags", [])
+    )
+    assert 'language: str = "ru"  # язык текстов' in parameters
+    assert 'article: str = "146"  # статья Уголовного кодекса: 146 — пытки\n' in parameters
+    assert [one.help for one in copy.parameters] == [
+        one.help for one in find_notebook("start_here").parameters
+    ]
     own = find_notebook("start_here").content
     assert [cell["id"] for cell in copy.content["cells"]] == [cell["id"] for cell in own["cells"]]
     with pytest.raises(UnknownValueError, match="language"):

@@ -1,5 +1,7 @@
 """The language that readers are told things in, and the table of texts."""
 
+import ast
+import copy
 import json
 from datetime import date
 
@@ -13,6 +15,7 @@ from kzresearch.language import later, say, speaking
 from kzresearch.regions import region_name, short_name
 
 OTHERS = [code for code in language.LANGUAGES if code != "en"]
+ARTICLE = "article of the Criminal Code: 146 is torture"
 
 
 def test_the_table_holds_every_text_and_no_other():
@@ -158,7 +161,19 @@ def test_names_are_in_the_order_of_each_alphabet():
             "Ель",
             "Жамбыл",
         ]
-        kazakh = ["Улан", "Іле", "Яик", "Ұлытау", "Ақсу", "Актобе", "Өскемен", "Һ", "Үржар", "Ғ", "Ң"]
+        kazakh = [
+            "Улан",
+            "Іле",
+            "Яик",
+            "Ұлытау",
+            "Ақсу",
+            "Актобе",
+            "Өскемен",
+            "Һ",
+            "Үржар",
+            "Ғ",
+            "Ң",
+        ]
         assert language.in_order(kazakh) == [
             *("Ақсу", "Актобе", "Ғ", "Іле", "Ң", "Өскемен", "Улан", "Ұлытау", "Үржар", "Һ", "Яик"),
         ]
@@ -296,14 +311,42 @@ def test_a_notebook_in_another_language_keeps_its_english(code):
 @pytest.mark.parametrize("code", OTHERS)
 def test_a_copy_in_another_language_is_the_notebook_itself_but_for_what_was_changed(code):
     own = notebooks.find_notebook("case_flow")
-    copy = notebooks.worded(json.loads(own.source), code)
-    read = notebooks.notebook_of("case_flow", json.dumps(copy).encode())
+    mine = notebooks.worded(json.loads(own.source), code)
+    read = notebooks.notebook_of("case_flow", json.dumps(mine).encode())
     assert records.checksum(read.content) == records.checksum(own.content)
-    copy["cells"][0]["source"] = "# Моё название"
-    changed = notebooks.notebook_of("case_flow", json.dumps(copy).encode())
+    (parameters,) = (c for c in mine["cells"] if "parameters" in c["metadata"].get("tags", []))
+    given = "".join(parameters["source"])
+    for before, after in (('"146"', '"147"'), ("2022-12", "2023-12"), ("KZ-75", "KZ-79")):
+        given = given.replace(before, after, 1)
+    edited = mine | {"cells": [parameters | {"source": given}]}
+    read = notebooks.notebook_of("case_flow", json.dumps(edited).encode()).parameters
+    assert [one.default for one in read][:3] == ["2023-12", "KZ", "147"]
+    assert "KZ-79" in read[1].help  # a comment that was changed is theirs
+    kept = {one.help for one in own.parameters if one.name != "region"}
+    assert {one.help for one in read if one.name != "region"} == kept
+    mine["cells"][0]["source"] = "# Моё название"
+    changed = notebooks.notebook_of("case_flow", json.dumps(mine).encode())
     assert changed.title == "Моё название"
     again = [c["source"] for c in changed.content["cells"][1:]]
     assert ["".join(s) for s in again] == ["".join(c["source"]) for c in own.content["cells"][1:]]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"a = '''\n  # {ARTICLE}\n'''  # {ARTICLE}\n",
+        f"# mine\na = 1  #{ARTICLE}\nb = '# {ARTICLE}'",
+    ],
+)
+def test_in_another_language_only_the_comments_of_parameters_are_others(code):
+    cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": code}
+    worded = notebooks.worded({"cells": [copy.deepcopy(cell)]}, "ru")
+    said = worded["cells"][0]["source"]
+    assert said.count("статья Уголовного кодекса: 146 — пытки") == 1
+    assert ast.dump(ast.parse(said)) == ast.dump(ast.parse(code))
+    assert notebooks.in_english(worded, where_it_is=True) == {"cells": [cell]}
+    for other in (cell | {"source": f"{code}\n'''"}, cell | {"metadata": {}}):
+        assert notebooks.worded({"cells": [copy.deepcopy(other)]}, "ru") == {"cells": [other]}
 
 
 @pytest.mark.parametrize("language", [["ru"], None, 1, ""])
