@@ -130,7 +130,7 @@ def references(source_ids: list[str], figures: Iterable[Figure] = ()) -> Markdow
         block = source_of(source_id, workbooks)
         text = later("{citation} Terms: {licence}. (`{source}`)")
         licence = say(block["licence"])
-        said = say(text, citation=block["citation"], licence=licence, source=source_id)
+        said = say(text, citation=say(block["citation"]), licence=licence, source=source_id)
         lines.append(f"- {said}")
     return Markdown("\n".join(lines))
 

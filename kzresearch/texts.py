@@ -102,9 +102,10 @@ def _said() -> Iterator[tuple[str, str]]:
     yield from (("rows of the form", name) for name in named["name"])
     for one in sources.load_sources()["id"]:
         block = sources.source(one)
-        licences = (of.get("licence") for of in (block, block.get("own", {})))
+        own = block.get("own", {})
+        terms = (of.get(name) for name in ("citation", "licence") for of in (block, own))
         by_hand = (file.by_hand for file in sources.raw_files(one))
-        told = (block["attribution"], *licences, *by_hand)
+        told = (block["attribution"], *terms, *by_hand)
         yield from (("sources.toml", text) for text in told if text)
     for name, columns in COLUMNS.items():
         table = read_texts(data_dir() / name)

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any
 from urllib.parse import quote
 
-from kzresearch.language import say, speaking
+from kzresearch.language import say, speaking, translated
 from kzresearch.records import RecordError, collection_id, data_version, language_of, plain
 
 Json = dict[str, Any]
@@ -218,7 +218,7 @@ def _address(text: str | None) -> str | None:
 def source(one: Json) -> str:
     """The citation of one of a record's sources, with its terms, in a line; empty where none is known."""
     parts = [one[name] for name in ("producer", "title", "version", "address")]
-    said = one["citation"] or ". ".join(filter(None, parts))
+    said = translated(one["citation"] or ". ".join(filter(None, parts)))
     terms = one["licence"] and say("Terms: {licence}.", licence=say(one["licence"]))
     return plain(" ".join(filter(None, [said, terms])))
 

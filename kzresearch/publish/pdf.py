@@ -375,7 +375,7 @@ def _workbook(one: Json) -> list[list[Node]]:
 
 
 def _source(one: Json) -> list[Node]:
-    cited = one["citation"] or one["title"] or say("not known")
+    cited = say(one["citation"] or one["title"] or "not known")
     dates = {"date_published": later("Published {day}."), "date_accessed": later("Accessed {day}.")}
     said = [say(text, day=_date(one[name])) for name, text in dates.items() if one[name]]
     return [plain(" ".join([cited.rstrip(".") + ".", *said]))]

@@ -76,7 +76,8 @@ def left_in_english(page: str) -> list[str]:
     for one in soup.find_all("a"):
         one.unwrap()
     soup.smooth()
-    citations = [block["citation"] for block in read_sources()]
+    with language.speaking(soup.html["lang"]):
+        citations = [language.translated(block["citation"]) for block in read_sources()]
     for text in soup.find_all(string=True):
         rest = str(text)
         for citation in citations:
@@ -193,8 +194,42 @@ def test_citations_are_the_same_wherever_they_are_made(spoken):
     assert cite.formats(record)["text"] == shown
     assert "Дереккөздер:" in shown
     assert "Шарттары: CC BY 4.0." in shown
+    assert "Бас прокуратурасының Құқықтық статистика" in shown
     with language.speaking("ru"):
         assert cite.formats(record)["text"] == shown
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "own"),
+    [
+        (
+            "ru",
+            "специальным учётам Генеральной прокуратуры Республики Казахстан. Форма 1-М: отчёт",
+            "ссылайтесь на публикацию, названную в строке.",
+        ),
+        (
+            "kk",
+            "Құқықтық статистика және арнайы есепке алу жөніндегі комитеті. 1-М нысаны: тіркелген",
+            "жолда аталған жарияланымға да сілтеме жасаңыз.",
+        ),
+    ],
+)
+def test_sources_are_cited_in_the_language_of_a_page_but_for_titles_of_works(
+    spoken, code, said, own
+):
+    record, page, paper = spoken[code]
+    soup = BeautifulSoup(page, "html.parser")
+    (form,) = (block for block in read_sources() if block["id"] == "form_1m")
+    assert form["citation"] in [one["citation"] for one in record["sources"]]
+    for part in ("#cite-text", "dl.sources"):
+        assert said in soup.select_one(part).text
+    assert soup.main.text.count(said) == 3  # the notebook's own list of sources is the third
+    assert "".join(said.split()) in "".join("".join(p.extract_text() for p in paper.pages).split())
+    assert form["citation"] in soup.find(id="cite-bibtex").text
+    with language.speaking(code):
+        works, ours = (kz.references([one]).data for one in ("hrmi_cpr_v5_1", "published_figures"))
+    assert works.startswith("- Human Rights Measurement Initiative. Civil and political rights")
+    assert own in ours
 
 
 def of_language(number, code, **changes):
