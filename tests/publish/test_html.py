@@ -158,7 +158,7 @@ def test_cells_are_grouped_by_the_workbooks_they_stand_in():
     ("code", "said"),
     [
         ("en", "line 169, v2cltort, line 51"),
-        ("ru", "строка 169, v2cltort, строка 51"),
+        ("ru", "строка\xa0169, v2cltort, строка\xa051"),
         ("kk", "169-жол, v2cltort, 51-жол"),
     ],
 )
