@@ -45,6 +45,9 @@ LONG_TEXT = 4000
 """Characters of what was printed above which it is too long."""
 LONG_MESSAGE = 600
 """Characters of an error's message that are shown."""
+TALL = 920
+"""Pixels of a chart that fill a page without being drawn smaller than its width asks for."""
+_HEIGHT = re.compile(r'<svg[^>]* height="([0-9.]+)"')
 _PICTURES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 _BANNER = "papermill-error-cell-tag"
 _NO_WORDS = re.compile(r"\s*|<IPython\.core\.display\.\w+ object>")
@@ -155,7 +158,7 @@ class _Paper:
     def _shown(self, data: Json) -> Iterator[Json]:
         """The first kind of an output that a page can hold, as a reader of the notebook is shown it."""
         if spec := spec_of(data):
-            yield self._chart(spec)
+            yield from self._chart(spec)
         elif blocks := of_html(harmless(data.get("text/html", ""))):
             yield from map(self._shortened, blocks)
         elif "text/markdown" in data:
@@ -165,18 +168,24 @@ class _Paper:
         elif not _NO_WORDS.fullmatch(text := data.get("text/plain", "")):
             yield from self._lines(text)
 
-    def _chart(self, spec: Json) -> Json:
+    def _chart(self, spec: Json) -> Iterator[Json]:
         """A chart; its title and what stands below that are the figure's, not drawn once more."""
         import vl_convert
 
         title, notes = _titles(spec.get("title"))
         said = {"description", "title"} if title else {"description"}
-        drawn = {name: part for name, part in spec.items() if name not in said}
-        svg = vl_convert.vegalite_to_svg(drawn, vl_version=VERSION, allowed_base_urls=[])
-        # Not the same bytes each time, unlike what Typst makes of it where the same is not there twice.
-        content = self._drawn.setdefault(svg, vl_convert.svg_to_pdf(svg))
-        alt = spec.get("description") or title or say("A chart without a description")
-        return self._figure(content, "pdf", str(alt), title, notes)
+        alt = str(spec.get("description") or title or say("A chart without a description"))
+        parts = _on_pages({name: part for name, part in spec.items() if name not in said})
+        for number, drawn in enumerate(parts, 1):
+            svg = _svg(drawn)
+            # Not the same bytes each time, unlike what Typst makes of it where the same is not there twice.
+            content = self._drawn.setdefault(svg, vl_convert.svg_to_pdf(svg))
+            named = title
+            if len(parts) > 1:
+                text = later("{title} (part {number} of {parts})")
+                named = say(text, title=title, number=number, parts=len(parts)).strip()
+            told = alt if number == 1 else named
+            yield self._figure(content, "pdf", told, named, notes) | {"part": number}
 
     def _picture(self, content: str, kind: str) -> Json:
         """A picture of the notebook's own; a sentence where it is broken, or refers to other files."""
@@ -202,7 +211,7 @@ class _Paper:
         name = f"{self._pictures}.{ending}"
         (self._folder / name).write_bytes(content)
         said = {"title": plain(title), "notes": [plain(notes)] if notes else []}
-        return {"kind": "figure", "file": f"/{name}", "alt": fit(alt), **said}
+        return {"kind": "figure", "file": f"/{name}", "alt": fit(alt), "part": 1, **said}
 
     def _shortened(self, block: Json) -> Json:
         """A table that is not too long, or its first lines and where the others are."""
@@ -238,6 +247,24 @@ class _Paper:
                     file=self._notebook,
                 )
             )
+
+
+def _svg(spec: Json) -> str:
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(spec, vl_version=VERSION, allowed_base_urls=[])
+
+
+def _on_pages(spec: Json) -> list[Json]:
+    """A chart, or its panels as several, where a page has room for all of them only in tiny letters."""
+    parts: list[Json] = []
+    for view in spec.get("vconcat", ()):
+        longer = spec | {"vconcat": [*(parts[-1]["vconcat"] if parts else ()), view]}
+        if parts and float(_HEIGHT.findall(_svg(longer))[0]) <= TALL:
+            parts[-1] = longer
+        else:
+            parts.append(spec | {"vconcat": [view]})
+    return parts or [spec]
 
 
 def _after_opening(text: str) -> str:
