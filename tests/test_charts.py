@@ -1,5 +1,8 @@
 """The charts' data and words: what is drawn, how many marks, which sentence where nothing is."""
 
+import re
+from html import unescape
+
 import altair as alt
 import polars as pl
 import pytest
@@ -13,7 +16,7 @@ from kzresearch.boundaries import Boundaries
 from kzresearch.charts.dispositions import LINE
 from kzresearch.charts.theme import Layers, layer, quantity
 from kzresearch.geography import regional_report
-from kzresearch.language import in_order, speaking
+from kzresearch.language import LANGUAGES, in_order, say, speaking
 from kzresearch.peers import INDICES, among_peers
 from kzresearch.publications import trend
 
@@ -29,6 +32,11 @@ def marks(chart) -> list[dict]:
 
 def drawn(chart) -> str:
     return vl_convert.vegalite_to_svg(chart.to_json(), vl_version="6.1")
+
+
+def said(chart) -> list[str]:
+    """The texts of a chart as it is drawn."""
+    return [unescape(one) for one in re.findall(r">([^<]+)</t(?:ext|span)>", drawn(chart))]
 
 
 def split(counts: list[float], of_year: list[float] | None = None) -> pl.DataFrame:
@@ -244,6 +252,36 @@ def test_explorer_in_another_language_orders_and_names_regions_by_it():
     with speaking("ru"):
         assert labels[1:] == in_order(labels[1:])
     assert "Алматы" in labels
+
+
+def test_explorer_keeps_the_mark_of_a_russian_title_where_it_shortens_the_title():
+    with speaking("kk"):
+        chart = kz.charts.explorer("2022-12", "KZ-27", "122", articles=["139", "146", "195"])
+        spec = chart.to_dict()
+    (menu,) = [one["bind"]["labels"] for one in spec["params"] if one["name"] == "row"]
+    assert len(menu) == 4
+    for label in menu:
+        assert label.endswith(" (орысша)")
+        assert len(label) <= 70
+    assert sum("…" in label for label in menu) == 3
+    # above the bars too, where the region and the period stay with it
+    texts = said(chart)
+    (chosen,) = [label for label in menu if label.startswith("122-бап")]
+    assert chosen in texts
+    assert "Батыс Қазақстан облысы · 2022 жылғы қаңтар–желтоқсан" in texts
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_explorer_cuts_no_label_and_says_where_a_period_has_no_regions(language):
+    with speaking(language):
+        of_press, of_report = (kz.charts.explorer(one) for one in ("2021-02", "2022-12"))
+        sentence = say("For this period there are no figures of regions.")
+        label = say("misdemeanour unsolved, time-barred")
+        drawn_press, drawn_report = said(of_press), said(of_report)
+    assert {label} <= {*drawn_press} & {*drawn_report}
+    assert not [text for text in drawn_press + drawn_report if "…" in text]
+    assert sentence in drawn_press
+    assert sentence not in drawn_report
 
 
 def test_explorer_refuses_what_the_data_does_not_have():

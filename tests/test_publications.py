@@ -493,6 +493,13 @@ def test_every_indicator_is_told_in_the_readers_language(indicator, language):
             assert say(units[line["id"]]) in line["label"].replace("\n", " ")  # none is cut
 
 
+@pytest.mark.parametrize("language", ["ru", "kk"])  # in English the table's own words stand
+def test_a_body_has_one_name_in_a_language(language):
+    found = kz.load_published().filter(source="KIBHR")["publisher"].unique()
+    with speaking(language):
+        assert {say(one).partition(" / bureau.kz")[0] for one in found} == {say("KIBHR")}
+
+
 def test_bounds_are_shown_as_bounds(registered):
     assert row(registered, "P0031")["shown"] == "> 500"
     drawn = registered.drawn()

@@ -41,6 +41,7 @@ MANY = 500
 RECENT = 4
 """How many periods are there to choose from by default: the latest, and the one shown first."""
 BAR, MENU = 17, 70  # pixels; characters of a line in a menu
+LETTER = 6.2  # pixels of a label's letter
 ROOM = 110  # pixels right of the bars
 _GROSS = "gross_caseload"
 _STEPS = {
@@ -99,7 +100,10 @@ def explorer(
     chosen = alt.NamedData("cases")
     step = _chosen("step", say("Shown by region"), steps, _GROSS)
     where = _chosen("region", say("Region"), names, region)
-    views = [_dispositions(chosen, steps, given, step), _regions(chosen, steps, names, where)]
+    views = [
+        _dispositions(chosen, steps, given, step),
+        _regions(chosen, steps, names, where, _without_regions(known)),
+    ]
     source = say(
         "Source: {sources}. Gross caseload: in proceedings, and terminated on rehabilitating grounds; the others with "
         "their shares of it. On a page and in JupyterLab, the menus below and a click on a bar choose what is shown.",
@@ -177,6 +181,14 @@ def _stated(line: dict[str, Any]) -> dict[str, Any]:
     return {name: int(v) if isinstance(v, float) else v for name, v in stated.items()}
 
 
+def _without_regions(known: pl.DataFrame) -> list[str]:
+    """The periods of which the regions have no figure."""
+    figures = pl.any_horizontal(pl.col(*_STEPS).is_not_null())
+    regions = known.filter(pl.col("region") != COUNTRY)
+    found = regions.group_by("period").agg(figures.any().alias("any"))
+    return found.filter(~pl.col("any"))["period"].sort().to_list()
+
+
 def _by_name(names: dict[str, str], first: str) -> dict[str, str]:
     codes = {name: code for code, name in names.items()}
     ordered = [codes[name] for name in in_order(codes)]
@@ -202,8 +214,16 @@ def _chosen(name: str, title: str, choices: dict[str, str], value: str) -> Any:
 
 
 def _select(title: str, choices: dict[str, str]) -> Any:
-    labels = [textwrap.shorten(one, MENU, placeholder=" …") for one in choices.values()]
+    labels = [_shortened(one) for one in choices.values()]
     return alt.binding_select(options=list(choices), labels=labels, name=f"{title} ")
+
+
+def _shortened(label: str) -> str:
+    """A label for a menu; where it ends with the mark of a Russian title, it keeps that."""
+    mark = say("{title} (in Russian)", title="")
+    end = mark if label.endswith(mark) else ""
+    kept = textwrap.shorten(label.removesuffix(end), MENU - len(end), placeholder=" …")
+    return kept + end
 
 
 def _said(names: dict[str, str], of: str) -> str:
@@ -233,7 +253,7 @@ def _unfolded(chosen: alt.NamedData, steps: dict[str, str]) -> Any:
 
 def _bars(base: Any, label: str, sort: Any, chosen: Any, unit: str) -> Layers:
     """Bars with their words, of which one is chosen: told by its colour and its outline."""
-    axis = {"domain": False, "ticks": False, "labelLimit": 270}
+    axis = {"domain": False, "ticks": False, "labelLimit": 0}
     named = nominal(label, axis=axis, sort=sort, title=None)
     counts = {"format": ",d", "tickCount": 5, "tickMinStep": 1}
     at: Channels = {
@@ -254,8 +274,9 @@ def _bars(base: Any, label: str, sort: Any, chosen: Any, unit: str) -> Layers:
         dx=5,
         cursor="pointer",
     )
+    left = LETTER * max(len(say(one)) for one in _STEPS.values())
     return Layers(
-        layer=[bars.add_params(chosen), words], width=WIDTH - 260 - ROOM, height=alt.Step(BAR)
+        layer=[bars.add_params(chosen), words], width=WIDTH - left - ROOM, height=alt.Step(BAR)
     )
 
 
@@ -278,7 +299,11 @@ def _dispositions(
 
 
 def _regions(
-    chosen: alt.NamedData, steps: dict[str, str], names: dict[str, str], where: Any
+    chosen: alt.NamedData,
+    steps: dict[str, str],
+    names: dict[str, str],
+    where: Any,
+    without: list[str],
 ) -> Layers:
     """The chosen disposition, region by region; the country would dwarf them."""
     base = (
@@ -290,13 +315,15 @@ def _regions(
     most = {"field": "size", "op": "max", "order": "descending"}
     view = _bars(base, "place", most, where, say("offences"))
     title = f"{_said(steps, 'step.step[0]')} + ' · ' + {json.dumps(say('by region'))}"
+    none = json.dumps(say("For this period there are no figures of regions."))
+    title = f"indexof({json.dumps(without)}, period) < 0 ? {title} : [{title}, {none}]"
     return view.properties(title={"text": {"expr": title}, "fontSize": 13})
 
 
 def _subject(given: dict[str, dict[str, str]]) -> Any:
-    said = [_said(given["row"], "row"), _said(given["region"], "region.region[0]")]
-    said.append(_said(given["period"], "period"))
-    return {"text": {"expr": " + ' · ' + ".join(said)}, "fontSize": 13, "limit": WIDTH}
+    article = _said({row: _shortened(title) for row, title in given["row"].items()}, "row")
+    where, when = _said(given["region"], "region.region[0]"), _said(given["period"], "period")
+    return {"text": {"expr": f"[{article}, {where} + ' · ' + {when}]"}, "fontSize": 13}
 
 
 def _told(
