@@ -118,7 +118,8 @@ def explorer(
                 say("What became of the cases: choose region, article and period"), source
             ),
             description=_told(known, first, given, steps),
-            autosize=alt.AutoSizeParams(type="pad"),
+            # a choice may add lines
+            autosize=alt.AutoSizeParams(type="pad", resize=True),
             # words stand right of the longest bar, whichever that is after a choice
             padding={"left": 5, "top": 5, "bottom": 5, "right": 5 + ROOM},
         )

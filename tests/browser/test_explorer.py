@@ -83,6 +83,15 @@ def test_no_word_is_cut_off_whichever_region_is_chosen(page_path, opened):
                 "all => all.map(one => one.getBoundingClientRect().right)"
             )
             assert max(ends) <= right + 1, code
+        region.select_option("KZ")
+        period = live.locator("label", has_text="Period").locator("select")
+        period.select_option("2021-02")  # has bars and a sentence more
+        page.wait_for_timeout(300)
+        bottom = live.locator("svg").evaluate("one => one.getBoundingClientRect().bottom")
+        ends = live.locator("svg text").evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect().bottom)"
+        )
+        assert max(ends) <= bottom + 1
 
 
 def test_the_explorer_is_no_wider_than_a_phone_and_its_menus_are_for_everyone(page_path, opened):
