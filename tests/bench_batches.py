@@ -184,13 +184,16 @@ def pdfs(folder: Path) -> list[float]:
 
 
 @contextmanager
-def peak_memory(found: list[float]):
-    """Most memory of this process's children together, in MB; shared pages are counted once."""
+def peak_memory(found: list[float], every: float = 0.1):
+    """Most memory of this process's children together, in MB; shared pages are counted once.
+
+    A look takes the system some milliseconds for each child: many of them slow what is looked at.
+    """
     ended = threading.Event()
 
     def watch() -> None:
         most = 0
-        while not ended.wait(0.1):
+        while not ended.wait(every):
             used = 0
             for process in psutil.Process().children(recursive=True):
                 try:

@@ -114,10 +114,10 @@ def _ingested(report: Report, folder: Path, few: int, many: int) -> list[bool]:
     for _ in range(ROUNDS):
         one.append(ingest(workbooks[:few], 1))
         decoded.append(python(DECODE, workbooks[:few]))
-        with peak_memory(peaks[few]):
+        with peak_memory(peaks[few], every=1):
             two.append(ingest(workbooks[:few], 2))
     all_in_one = ingest(workbooks, 1)
-    with peak_memory(peaks[many]):
+    with peak_memory(peaks[many], every=1):
         all_of_them = ingest(workbooks, 2, "many")
     again = ingest(workbooks[:few], 2)
 
