@@ -510,10 +510,10 @@ class Store:
             return
         figures = _figures(taken)
         if stay:
-            figures = _by_row(pl.concat([figures, self._figures_of(period, stay)]))
+            figures = _by_row(pl.concat([figures, self._held_of(period, stay)]))
         self._write(period, before, [*stay, *(one.report for one in taken)], figures)
 
-    def _figures_of(self, period: str, reports: list[Report]) -> pl.DataFrame:
+    def _held_of(self, period: str, reports: list[Report]) -> pl.DataFrame:
         """The figures of some of a period's reports, as its file has them."""
         regions = [report.region for report in reports]
         return self._sound(_name(period)).filter(pl.col("region").is_in(regions)).collect()
@@ -532,7 +532,7 @@ class Store:
             where = f"{region} for {period}" if region else period
             raise UnknownValueError(f"the store holds no report of {where}; see kzresearch store")
         if stay or self.folder is None:  # an object store cannot delete what has not changed
-            self._write(period, before, stay, _by_row(self._figures_of(period, stay)))
+            self._write(period, before, stay, _by_row(self._held_of(period, stay)))
         else:
             self.files.delete(_name(period))
             self._looked = (-1e9, {})
@@ -551,7 +551,7 @@ class Store:
 
     def _keep(self, period: str, report: Report) -> None:
         """A report that is about to be replaced, under its own checksum."""
-        held = self._figures_of(period, [report])
+        held = self._held_of(period, [report])
         self.files.write(_replaced(report.sha256), _parquet(held, [report]))
 
     def _write(
@@ -655,11 +655,11 @@ def _figures(taken: list[Taken]) -> pl.DataFrame:
     versions: dict[str, list[Taken]] = {}
     for one in sorted(taken, key=lambda one: one.report.region):
         versions.setdefault(one.report.form_version, []).append(one)
-    parts = [_figures_of(codebook.form(version), of) for version, of in versions.items()]
+    parts = [_figures_of_version(codebook.form(version), of) for version, of in versions.items()]
     return parts[0] if len(parts) == 1 else _by_row(pl.concat(parts))
 
 
-def _figures_of(form: Form, taken: list[Taken]) -> pl.DataFrame:
+def _figures_of_version(form: Form, taken: list[Taken]) -> pl.DataFrame:
     """The same for reports of one version, by region: places are put in order before they are named."""
     held, number = [one.figures for one in taken], len(taken)
     ranks = _ranks(form)

@@ -550,13 +550,11 @@ def _places(form: Form, term: _Term, rows: _Array, measures: _Array) -> _Array:
     """
     template = _template(form)
     section = template.names["section"].get(term.section, -1)
-    its_rows = rows if term.row is None else rows * 0 + template.names["row"].get(term.row, -1)
-    its_measures = (
-        measures
-        if term.measure is None
-        else measures * 0 + template.names["measure"].get(term.measure, -1)
-    )
-    row, measure = template.rows[section, its_rows], template.measures[section, its_measures]
+    if term.row is not None:
+        rows = np.full_like(rows, template.names["row"].get(term.row, -1))
+    if term.measure is not None:
+        measures = np.full_like(measures, template.names["measure"].get(term.measure, -1))
+    row, measure = template.rows[section, rows], template.measures[section, measures]
     places = row[:, None] + measure
     return np.where(places < 0, _LACKING, places if term.sign > 0 else ~places)
 

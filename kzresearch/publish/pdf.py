@@ -176,8 +176,7 @@ class _Paper:
         said = {"description", "title"} if title else {"description"}
         alt = str(spec.get("description") or title or say("A chart without a description"))
         parts = _on_pages({name: part for name, part in spec.items() if name not in said})
-        for number, drawn in enumerate(parts, 1):
-            svg = _svg(drawn)
+        for number, svg in enumerate(parts, 1):
             # Not the same bytes each time, unlike what Typst makes of it where the same is not there twice.
             content = self._drawn.setdefault(svg, vl_convert.svg_to_pdf(svg))
             named = title
@@ -249,22 +248,31 @@ class _Paper:
             )
 
 
+def _on_pages(spec: Json) -> list[str]:
+    """Drawings of a chart: one, or several of its panels, where a page has room for all only in tiny letters."""
+    whole = _svg(spec)
+    if _height(whole) <= TALL or "vconcat" not in spec:
+        return [whole]
+    parts: list[tuple[list[Json], str]] = []
+    for view in spec["vconcat"]:
+        if parts:
+            longer = [*parts[-1][0], view]
+            drawn = _svg(spec | {"vconcat": longer})
+            if _height(drawn) <= TALL:
+                parts[-1] = longer, drawn
+                continue
+        parts.append(([view], _svg(spec | {"vconcat": [view]})))
+    return [drawn for _, drawn in parts]
+
+
 def _svg(spec: Json) -> str:
     import vl_convert
 
     return vl_convert.vegalite_to_svg(spec, vl_version=VERSION, allowed_base_urls=[])
 
 
-def _on_pages(spec: Json) -> list[Json]:
-    """A chart, or its panels as several, where a page has room for all of them only in tiny letters."""
-    parts: list[Json] = []
-    for view in spec.get("vconcat", ()):
-        longer = spec | {"vconcat": [*(parts[-1]["vconcat"] if parts else ()), view]}
-        if parts and float(_HEIGHT.findall(_svg(longer))[0]) <= TALL:
-            parts[-1] = longer
-        else:
-            parts.append(spec | {"vconcat": [view]})
-    return parts or [spec]
+def _height(svg: str) -> float:
+    return float(_HEIGHT.findall(svg)[0])
 
 
 def _after_opening(text: str) -> str:
