@@ -103,7 +103,7 @@ def lines(
     >>> scores = kz.load_torture_indices().filter(index="v2cltort")
     >>> chart = kz.charts.lines(scores, "Kazakhstan", "Freedom from torture", "score", "V-Dem v14")
     >>> print(chart.to_dict()["description"])
-    Line chart. Freedom from torture, score. Kazakhstan from -0.469 in 1990 to -0.568 in 2023. ...
+    Line chart. Freedom from torture, score. Kazakhstan from −0.469 in 1990 to −0.568 in 2023. ...
     """
     known = frame.filter(pl.col("value").is_not_null()).sort("country", "year")
     if known.is_empty():
