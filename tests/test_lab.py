@@ -107,7 +107,7 @@ def test_its_kernel_shows_frames_with_their_captions(monkeypatch):
 def test_make_opens_copies_in_the_language_that_it_is_given():
     def commands(*given):
         done = subprocess.run(
-            ["make", "--dry-run", "lab", "READY=", *given],
+            ["make", "--no-print-directory", "--dry-run", "lab", "READY=", *given],
             cwd=ROOT, capture_output=True, text=True, check=True,
             env={**os.environ, "LANGUAGE": "en_US:en"},
         )  # fmt: skip

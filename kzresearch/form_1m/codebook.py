@@ -486,7 +486,8 @@ def row_line(row: str, period: str | None = None) -> dict[str, str | None]:
     return _names(forms()).rows[row]
 
 
-_SECTION = re.compile(r"[A-Z]+[0-9]*(-[0-9]+)?")
+_SECTION = re.compile(r"[A-Z]+[0-9]+(-[0-9]+)?", re.IGNORECASE)
+"""What looks like the name of a section, as no word does."""
 _NUMBERED = re.compile(
     r"(?P<kind>Article|Chapter) (?P<number>[^ .,]+)(, part (?P<part>[^ .,]+))?(, point (?P<point>[^ .,]+))?"
 )
