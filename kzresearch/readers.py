@@ -12,17 +12,17 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
 
 import polars as pl
 
 from kzresearch.errors import KzresearchError
-from kzresearch.form_1m import accounting, codebook
+from kzresearch.form_1m import accounting, codebook, layout
 from kzresearch.form_1m.identity import Identity, Stated, identify
 from kzresearch.form_1m.reader import recognise
 from kzresearch.form_1m.workbook import Workbook, read_file
@@ -33,6 +33,12 @@ MAX_SECONDS = 120
 MAX_BYTES = 500 * 2**20
 _AHEAD = 8
 """Workbooks held in memory for each process: it goes on while a period is written."""
+_PATIENCE = 5.0
+"""Seconds for which a workbook waits for what another process learns of its layout."""
+_RELEASES = 10
+"""Layouts that are known to all processes …"""
+_MAX_LESSONS = 8 * 2**20
+"""… and the bytes of what may be known of one: of a report's it is 3 MB."""
 _SERVE = "from kzresearch.readers import serve; serve()"
 
 
@@ -95,8 +101,22 @@ class Explained:
     draft: str | None
 
 
+@dataclass(frozen=True)
+class New:
+    """A workbook was not read, since another process is about to learn its layout."""
+
+    layout: bytes
+
+
+class _Answered(NamedTuple):
+    """An answer, and what was learnt for it: b"" where that is of no use to others."""
+
+    answer: Answer
+    lessons: bytes
+
+
 Asked = Job | Question
-Answer = Read | Explained | Refused
+Answer = Read | Explained | Refused | New
 
 
 def explain(question: Question) -> Explained | Refused:
@@ -113,11 +133,16 @@ def explain(question: Question) -> Explained | Refused:
         return Refused(_fault(question.path.name, error))
 
 
-def read(job: Job) -> Read | Refused:
-    """Read a workbook in this process."""
+def read(
+    job: Job, may_learn: Callable[[bytes], bool] = lambda _layout: True
+) -> Read | Refused | New:
+    """Read a workbook in this process; one of a new layout if that may be learnt, which takes a second."""
     try:
         workbook = Workbook.of(job.name, job.data())
         identity = identify(workbook, job.stated)
+        new = workbook.new_layout()
+        if new and not may_learn(new):
+            return New(new)
         form, figures = recognise(workbook)
         if form.name != codebook.BUNDLED and identity.period < form.since:
             return Refused(
@@ -153,14 +178,45 @@ def serve() -> None:
     os.dup2(2, 1)
     for version in codebook.forms():
         version.template()
-    while (job := _receive(source)) is not None:
+    while (asked := _receive(source)) is not None:
         _alarm(MAX_SECONDS + 10)  # ends this process where nobody watches it any more
-        answer = explain(job) if isinstance(job, Question) else read(job)
+        job, shares = asked
+        answer = _answered(job, source, answers, shares=shares)
         _alarm(0)
-        _send(answers, answer)
-        del job, answer
+        if answer is not None:
+            _send(answers, answer)
+        del asked, job, answer
         gc.collect()  # a workbook refers to itself, and would stay
         gc.freeze()
+
+
+def _answered(
+    job: Asked, source: IO[bytes], answers: IO[bytes], *, shares: bool
+) -> _Answered | None:
+    """The answer to a job; None where the other side has the job back, and knows."""
+    if isinstance(job, Question):
+        return _Answered(explain(job), b"")
+    if not shares:
+        return _Answered(read(job), b"")
+    known: set[Hashable] | None = None
+
+    def may_learn(new: bytes) -> bool:
+        nonlocal known
+        _send(answers, New(new))
+        lessons = _receive(source)
+        if lessons:
+            layout.learn(pickle.loads(lessons))  # noqa: S301  of another process of ours
+        elif lessons is not None:
+            known = set(layout.lessons())
+        return lessons is not None
+
+    answer = read(job, may_learn)
+    if isinstance(answer, New):
+        return None
+    if known is None:
+        return _Answered(answer, b"")
+    learnt = {of: what for of, what in layout.lessons().items() if of not in known}
+    return _Answered(answer, pickle.dumps(learnt, protocol=5))
 
 
 def _alarm(seconds: int) -> None:
@@ -181,6 +237,39 @@ def _receive(pipe: IO[bytes]) -> Any:
     return pickle.loads(content) if size and len(content) == size else None  # noqa: S301  our own process
 
 
+class _Layouts:
+    """What the processes have learnt of layouts: each is learnt by one, while the others read on."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, bytes] = {}
+        self._learning: set[bytes] = set()
+        self._changed = threading.Condition()
+
+    def of(self, layout: bytes) -> bytes | None:
+        """What is known of a layout; b"" where the caller is to learn it, None where another does."""
+        with self._changed:
+            if layout in self._learning:
+                return None
+            if layout not in self._known:
+                self._learning.add(layout)
+            return self._known.get(layout, b"")
+
+    def learnt(self, layout: bytes, lessons: bytes) -> None:
+        """Pass on what was learnt of a layout, if anything was, to those who wait for it."""
+        with self._changed:
+            self._learning.remove(layout)
+            if 0 < len(lessons) <= _MAX_LESSONS:
+                self._known[layout] = lessons
+            if len(self._known) > _RELEASES:
+                del self._known[next(iter(self._known))]
+            self._changed.notify_all()
+
+    def wait(self, layout: bytes) -> bool:
+        """Wait until nobody learns a layout any more; False where that takes too long."""
+        with self._changed:
+            return self._changed.wait_for(lambda: layout not in self._learning, _PATIENCE)
+
+
 class _Reader:
     """One process, started anew after each that was lost."""
 
@@ -192,22 +281,22 @@ class _Reader:
         self._over = False
         self._lock = threading.Lock()  # of what is above: others watch and close
 
-    def read(self, job: Asked) -> Answer:
+    def read(self, job: Asked, layouts: _Layouts | None) -> Answer:
+        """What the process answers; it shares what it learns where `layouts` are given."""
         used = self._process is not None
-        found = self._read(job)
+        found = self._read(job, layouts)
         if found is None and used and self._why != _slow():
-            found = self._read(job)  # what the process had read before may be at fault
+            found = self._read(job, None)  # what the process had read before may be at fault
         return found or Refused(f"{job.name}: {self._why}; it is no report as it was published")
 
-    def _read(self, job: Asked) -> Answer | None:
+    def _read(self, job: Asked, layouts: _Layouts | None) -> Answer | None:
         """What the process answers; None where it is lost."""
         process = self._begun()
         if process is None:
             return Refused(f"{job.name}: not read, since the reading was stopped")
         answer: Answer | None = None
         with contextlib.suppress(OSError, pickle.PickleError, EOFError):
-            _send(process.stdin, job)  # type: ignore[arg-type]
-            answer = _receive(process.stdout)  # type: ignore[arg-type]
+            answer = self._asked(process, job, layouts)
         with self._lock:
             self._began = None
             if answer is not None and not self._why:
@@ -216,6 +305,28 @@ class _Reader:
         code = _ended(process)
         self._why = self._why or f"ended the process that read it ({code})"
         return None
+
+    def _asked(
+        self, process: subprocess.Popen[bytes], job: Asked, layouts: _Layouts | None
+    ) -> Answer | None:
+        """What the process answers, once it has been told what others know of the file's layout."""
+        pipe: Any = process.stdin
+        answers: Any = process.stdout
+        _send(pipe, (job, layouts is not None))
+        told = _receive(answers)
+        if isinstance(told, New) and layouts is not None:
+            new = told.layout
+            lessons = layouts.of(new)
+            try:
+                _send(pipe, lessons)
+                if lessons is None:
+                    return told
+                told = _receive(answers)
+            finally:
+                if lessons == b"":
+                    learnt = told.lessons if isinstance(told, _Answered) else b""
+                    layouts.learnt(new, learnt)
+        return told.answer if told else None
 
     def _begun(self) -> subprocess.Popen[bytes] | None:
         """The process that reads from now on; None where all is over."""
@@ -296,6 +407,7 @@ class Readers:
     def __init__(self, processes: int, store: str) -> None:
         self.store, self._number = store, processes
         self._all = [_Reader(store) for _ in range(processes)]
+        self._layouts = _Layouts()
         self._free: SimpleQueue[_Reader] = SimpleQueue()
         for reader in self._all:
             self._free.put(reader)
@@ -314,7 +426,7 @@ class Readers:
 
     def read(self, jobs: Iterable[Job | Refused]) -> Iterator[Read | Refused]:
         """What each job gives, in their order; only a few are held at a time."""
-        threads = ThreadPoolExecutor(self._number)
+        threads = ThreadPoolExecutor(_AHEAD * self._number)  # some wait for a layout
         ahead: deque[Future[Read | Refused]] = deque()
         try:
             for job in jobs:
@@ -330,11 +442,17 @@ class Readers:
         """What one job gives; waits for a process that is free."""
         if isinstance(job, Refused):
             return job
-        reader = self._free.get()
-        try:
-            return reader.read(job)
-        finally:
-            self._free.put(reader)
+        layouts = self._layouts if self._number > 1 else None
+        while True:
+            reader = self._free.get()
+            try:
+                answer = reader.read(job, layouts)
+            finally:
+                self._free.put(reader)
+            if not isinstance(answer, New):
+                return answer
+            if not self._layouts.wait(answer.layout):
+                layouts = None  # the other one is slow
 
     def _watch(self) -> None:
         while not self._over.wait(0.05):

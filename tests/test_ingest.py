@@ -22,6 +22,7 @@ from filelock import FileLock
 import kzresearch as kz
 from kzresearch import ingesting, readers
 from kzresearch.errors import OutputError, ParameterError
+from kzresearch.form_1m.codebook import section_names
 from kzresearch.regions import region_codes
 from kzresearch.store import store as own
 from tests.conftest import command
@@ -576,7 +577,7 @@ import os, sys, time
 from kzresearch import readers
 reading = readers.read
 spoilt = []
-def read(job):
+def read(job, *asks):
     if spoilt:
         os.kill(os.getpid(), 9)
     if job.name.startswith("spoils"):
@@ -594,7 +595,7 @@ def read(job):
     if job.name.startswith("prints"):
         print("noise", flush=True)
         os.write(1, b"noise")
-    return reading(job)
+    return reading(job, *asks)
 readers.read = read
 readers.serve()
 """
@@ -620,6 +621,98 @@ def test_a_reader_that_is_lost_is_told_of_its_own_file_alone(folder, reports, mo
     assert written.read_bytes() == b""  # no more can be written
     left = [one.cmdline() for one in psutil.Process().children(recursive=True)]
     assert [words for words in left if BEHAVES in words] == []
+
+
+# Readers that share what they learn of layouts
+
+COUNTS = """
+import os, time
+from kzresearch import readers
+from kzresearch.form_1m import sheet
+reading, plan = readers.read, sheet._plan
+learnt = []
+sheet._plan = lambda *given: learnt.append(1) or plan(*given)
+def read(job, *asks):
+    def may_learn(layout):
+        may = asks[0](layout)
+        if may and job.name.startswith("dies"):
+            os.kill(os.getpid(), 9)
+        while may and job.name.startswith("hangs"):
+            time.sleep(1)
+        return may
+    learnt.clear()
+    found = reading(job, *[may_learn][: len(asks)])
+    return found if isinstance(found, readers.New) else readers.Refused(f"learnt {len(learnt)}")
+readers.read = read
+readers.serve()
+"""
+SHEETS = len(section_names())
+
+
+def learnt(folder: Path, jobs: int = 2) -> list[int]:
+    """Of how many sheets a plan was made for each workbook of a folder."""
+    found = taken(folder, jobs=jobs)
+    return [int(re.sub(r"refused: learnt ", "", said)) for said in found.values()]
+
+
+def alike(reports: Path, *names: str) -> None:
+    for name, region in zip(names, region_codes(), strict=False):
+        make_report(reports / PERIOD / f"{name}.xlsx", region)
+
+
+def test_what_one_reader_has_learnt_no_other_learns(folder, reports, monkeypatch):
+    monkeypatch.setattr(readers, "_SERVE", COUNTS)
+    alike(reports, *"abcdefghij")
+    assert sorted(learnt(reports)) == [0] * 9 + [SHEETS]
+    assert sorted(learnt(reports, jobs=1)) == [0] * 9 + [SHEETS]
+    monkeypatch.setattr(readers, "_MAX_LESSONS", 1000)  # too little: each learns for itself
+    assert sorted(learnt(reports)) == [0] * 8 + [SHEETS] * 2
+
+
+def other_styles(styles: bytes) -> bytes:
+    end = styles.rindex(b"</styleSheet>")
+    return styles[:end] + b" " + styles[end:]
+
+
+def test_figures_are_the_same_however_many_readers_learn(folder, reports, tmp_path):
+    for number, region in enumerate(region_codes()):
+        path = make_report(reports / PERIOD / f"{region}.xlsx", region, F70=number)
+        if number % 3 == 2:  # another layout
+            rewrite(
+                path,
+                {"xl/styles.xml": other_styles},
+            )
+    for jobs in (1, 2, 3):
+        kz.ingest(reports, store=tmp_path / f"of {jobs}", jobs=jobs)
+    one, two, three = (files(tmp_path / f"of {jobs}") for jobs in (1, 2, 3))
+    assert one == two == three
+    assert len(one) > 0
+
+
+def test_a_layout_is_learnt_by_another_where_a_reader_is_lost_or_slow(folder, reports, monkeypatch):
+    monkeypatch.setattr(readers, "_SERVE", COUNTS)
+    monkeypatch.setattr(readers, "_PATIENCE", 1)
+    monkeypatch.setattr(readers, "MAX_SECONDS", 12)
+    alike(reports, "dies 1", "hangs 2", "sound 1", "sound 2", "sound 3")
+    found = taken(reports, jobs=2)
+    assert found["hangs 2.xlsx"].startswith("refused: hangs 2.xlsx: takes more than 12 s to read")
+    assert found["dies 1.xlsx"] == f"refused: learnt {SHEETS}"  # read again, and asks nobody
+    sound = [said for name, said in found.items() if name.startswith("sound")]
+    assert set(sound) <= {"refused: learnt 0", f"refused: learnt {SHEETS}"}
+
+
+def test_layouts_are_passed_on_and_the_earliest_forgotten():
+    layouts = readers._Layouts()
+    for number in range(readers._RELEASES + 1):
+        layout = bytes([number])
+        assert layouts.of(layout) == b""
+        assert layouts.of(layout) is None
+        layouts.learnt(layout, b"lessons")
+        assert layouts.wait(layout)
+        assert layouts.of(layout) == b"lessons"
+    assert layouts.of(bytes([0])) == b""
+    layouts.learnt(bytes([0]), b"")
+    assert layouts.of(bytes([0])) == b""
 
 
 # Stopped, killed, several at once

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from kzresearch.errors import WorkbookError
+from kzresearch.form_1m.sheet import plans, remember
 from kzresearch.form_1m.workbook import Head, Workbook, column_index, column_letters
 from kzresearch.schemas import LARGEST_COUNT, MONEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable, Mapping
 
     from kzresearch.form_1m.codebook import Form, Section
 
@@ -27,8 +30,22 @@ class UnlikeFormError(WorkbookError):
 
 
 # What has been found in order once needs no second look: workbooks of one release share it.
-_ACCEPTED_HEADS: dict[tuple[Section, bytes | None], int] = {}  # → number of label columns
+_ACCEPTED_HEADS: dict[tuple[bytes, bytes | None], int] = {}  # → number of label columns
 _ACCEPTED_ROWS: dict[Section, list[pl.Series]] = {}  # labels and codes
+
+
+def lessons() -> dict[Hashable, Any]:
+    """What this process has learnt of layouts: how to read their sheets, and heads found in order."""
+    return {**plans(), **_ACCEPTED_HEADS}
+
+
+def learn(lessons: Mapping[Any, Any]) -> None:
+    """Know from now on what another process has learnt."""
+    for key, lesson in lessons.items():
+        if isinstance(lesson, int):
+            _ACCEPTED_HEADS[key] = lesson
+        else:
+            remember(key, lesson)
 
 
 def check_sheets(workbook: Workbook, form: Form) -> None:
@@ -58,13 +75,14 @@ def figures(workbook: Workbook, section: Section) -> pl.Series:
     name = section.sheet
     xml = workbook.sheet_xml(name)
     digest = workbook.head_digest(xml, section.number_row)
-    labels = _ACCEPTED_HEADS.get((section, digest))
+    accepted = _expected_head(section), digest
+    labels = _ACCEPTED_HEADS.get(accepted)
     if labels is None:
         head = workbook.head(name, section.number_row)
         _check_head(workbook, section, head)
         labels = column_index(section.code_column) - min(column for _, column in head.cells)
         if digest is not None:
-            _ACCEPTED_HEADS[section, digest] = labels
+            _ACCEPTED_HEADS[accepted] = labels
     code = column_index(section.code_column)
     body = workbook.body(name, section.number_row, code)
     if body is not None:
@@ -95,6 +113,15 @@ def _without_blanks(body: pl.DataFrame, height: int, width: int) -> pl.DataFrame
     if all(series.null_count() == below.height for series in below.get_columns()):
         body = body[:height]
     return body
+
+
+@cache
+def _expected_head(section: Section) -> bytes:
+    """Digest of what a head is compared with."""
+    captions = section.columns.select("number", "caption").rows()
+    places = section.header_first_row, section.number_row, section.code_column
+    texts = section.title, section.label_caption, section.code_caption
+    return hashlib.sha256(repr((places, texts, captions)).encode()).digest()
 
 
 def _check_head(workbook: Workbook, section: Section, head: Head) -> None:

@@ -191,6 +191,23 @@ class _Plan:
 _PLANS: dict[tuple[bytes, int, int], _Plan] = {}  # by layout, rows skipped and label columns
 
 
+def is_known(layout: bytes) -> bool:
+    """Whether a sheet of this layout was read before, and others of it are read in a tenth of the time."""
+    return any(known == layout for known, _, _ in _PLANS)
+
+
+def plans() -> dict[Any, Any]:
+    """How to read the layouts that are known, by what tells these apart."""
+    return dict(_PLANS)
+
+
+def remember(layout: Any, plan: Any) -> None:
+    """Read sheets of a layout by this plan, which this or another process has made."""
+    while len(_PLANS) >= MAX_PLANS:
+        _PLANS.pop(next(iter(_PLANS)), None)
+    _PLANS[layout] = plan
+
+
 @dataclass(frozen=True)
 class Sheet:
     """One sheet, of whose workbook three things are needed.
@@ -233,6 +250,11 @@ class Sheet:
                     merged[row, column] = first
         return merged
 
+    @property
+    def layout(self) -> bytes:
+        """What tells layouts apart; b"" for a sheet that is not plain."""
+        return self._split[0]
+
     def body(self, skipped: int, labels: int) -> pl.DataFrame | None:
         """Rows below the first `skipped`; the sheet's first `labels` columns are text.
 
@@ -252,9 +274,7 @@ class Sheet:
         _compare(frame, grid)
         plan = _plan(frame, cells, grid, stored) if layout else None
         if plan:
-            while len(_PLANS) >= MAX_PLANS:
-                _PLANS.pop(next(iter(_PLANS)), None)
-            _PLANS[key] = plan
+            remember(key, plan)
         return frame
 
     def decode(self, skipped: int, dtypes: Any) -> pl.DataFrame | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from kzresearch.errors import WorkbookError
 from kzresearch.form_1m.archive import ArchiveError, members, unpack
-from kzresearch.form_1m.sheet import MAIN, Sheet, SheetError, parse, parse_table, text_of
+from kzresearch.form_1m.sheet import MAIN, Sheet, SheetError, is_known, parse, parse_table, text_of
 from kzresearch.form_1m.sheet import column_of as column_index
 from kzresearch.form_1m.sheet import letters_of as column_letters
 from kzresearch.form_1m.sheet import normalised as normalise
@@ -296,6 +296,13 @@ class Workbook:
             self._latest.clear()
             self._latest[sheet] = found
         return self._latest[sheet]
+
+    def new_layout(self) -> bytes | None:
+        """What tells the first sheet's layout from others; None where it is known, or cannot be told."""
+        for sheet in self.sheets:
+            layout = self._sheet(sheet).layout
+            return layout if layout and not is_known(layout) else None
+        return None
 
     def sheet_xml(self, sheet: str) -> bytes:
         """The XML of a sheet."""

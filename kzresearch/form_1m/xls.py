@@ -243,6 +243,10 @@ class OldWorkbook(Workbook):
         """Sheet name → itself, in the workbook's order."""
         return {name: name for name in self._sheets}
 
+    def new_layout(self) -> bytes | None:
+        """None: nothing is remembered of these."""
+        return None
+
     def sheet_xml(self, sheet: str) -> bytes:  # noqa: ARG002
         """No XML; that the sheet holds no formula is known."""
         return b""
