@@ -55,12 +55,18 @@ class Left:
     json: Path
 
 
+def whole(made) -> list[tuple]:
+    """The runs of a batch, with their records as their files have them."""
+    stems = ((planned, planned.task.stem) for planned, _ in made.runs)
+    return [(planned, json.loads(made.outputs.read(f"{stem}.json"))) for planned, stem in stems]
+
+
 def run_notebook(name: str, parameters: dict, out: Path) -> Left:
     """Run a notebook as `kzresearch run` does."""
     from kzresearch.run.batch import Block, Options, make
 
     made = make([Block([name], parameters)], out, Options(force=True))
-    ((planned, record),) = made.runs
+    ((planned, record),) = whole(made)
     files = [out / f"{planned.task.stem}.{ending}" for ending in ("ipynb", "html", "json")]
     return Left(record, *files)
 

@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 from kzresearch import records
 from kzresearch.records import RecordError
 from kzresearch.run.batch import Block, Options, make
+from tests.conftest import whole
 from tests.run.made import RECORDS, made
 
 VALIDATOR = Draft202012Validator(
@@ -32,7 +33,8 @@ def several(tmp_path_factory):
         path = made(folder / f"{name}.ipynb", *code)
         for engine in ("fast", "stock"):
             options = Options(formats=(), engine=engine, timeout=1 if name == "hanging" else 60)
-            ((planned, record),) = make([Block([str(path)])], folder / engine, options).runs
+            ran = make([Block([str(path)])], folder / engine, options)
+            ((planned, record),) = whole(ran)
             left = nbformat.read(folder / engine / f"{planned.task.stem}.ipynb", as_version=4)
             assert records.outputs_of(left) == record["outputs"], (name, engine)
             found[name, engine] = record

@@ -16,7 +16,7 @@ from kzresearch.language import say, speaking, translated
 from kzresearch.records import RecordError
 from kzresearch.run.batch import Block, Options, make
 from kzresearch.tracing import trace
-from tests.conftest import ROOT
+from tests.conftest import ROOT, whole
 from tests.language import NO_WORDS, RUN
 from tests.run.made import RECORDS, made
 
@@ -417,7 +417,7 @@ def failed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("failed")
     notebooks = made(folder / "late.ipynb", *RECORDS, "1 / 0"), made(folder / "early.ipynb", "1/0")
     ran = make([Block(list(map(str, notebooks)))], folder / "out", Options())
-    return [record for _, record in ran.runs]
+    return [record for _, record in whole(ran)]
 
 
 def test_a_failed_run_is_said_to_have_failed(failed):

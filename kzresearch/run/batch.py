@@ -19,7 +19,7 @@ from kzresearch.run import DEFAULT_FORMATS, FORMATS
 from kzresearch.run.outputs import Outputs
 from kzresearch.run.pool import PageError, Pool
 from kzresearch.run.progress import Progress
-from kzresearch.run.results import Kept, collect
+from kzresearch.run.results import Kept, collect, light
 from kzresearch.run.single import FAST, STOCK, Task
 
 if TYPE_CHECKING:
@@ -450,7 +450,7 @@ def make(
             else:
                 made = _on_cluster(to_do, outputs, options, progress)
             for task, record in made:
-                records[task.stem] = record
+                records[task.stem] = light(record)
                 progress.ended(task.label, failed=record["status"] == "failed")
     collect(outputs, kept)
     return Made(outputs, [(one, records[one.task.stem] or {}) for one in planned])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +26,10 @@ NONE = "none"
 """The field that stands for no parameter at all."""
 COLLECTED = {TABLE, LINES, INDEX}
 _RECORD = re.compile(r".+-[0-9a-f]{12}\.json")
+_HEAVY = {"code", "figures", "outputs", "prose", "versions"}
+"""What of a record is read from its file alone."""
+_ROWS = 2_000
+"""Figures of the table that are made a part of it together: a part takes memory, however small."""
 _READERS = 16
 """How many records are read at once: an object store answers one by one slowly."""
 
@@ -58,35 +64,54 @@ def results(folder: str | Path) -> pl.DataFrame:
         ) from None
 
 
+def light(record: Json) -> Json:
+    """A record as it is held beside hundreds of others: of its figures what is shown of them."""
+    shown = {
+        sys.intern(name): {part: one[part] for part in ("value", "text", "unit")}
+        for name, one in record["results"].items()
+    }
+    return {n: what for n, what in record.items() if n not in _HEAVY} | {"results": shown}
+
+
 class Kept:
-    """The records in a place, each read once."""
+    """The records in a place, each read once, and held lightly."""
 
     def __init__(self, outputs: Outputs) -> None:
         self._outputs = outputs
         self._read: dict[str, tuple[str, Json | None]] = {}
+        self._files: dict[str, bytes] = {}  # run id → its record, compressed
 
     def records(self, files: dict[str, str]) -> dict[str, Json]:
-        """Name of the file → record, of those files that are records; broken ones are left out."""
+        """Name of the file → `light` record, of those files that are records; broken ones are left out."""
         names = [name for name in files if _RECORD.fullmatch(name)]
         new = [n for n in names if self._read.get(n, ("", None))[0] != files[n]]
         with ThreadPoolExecutor(_READERS) as threads:
-            found = list(threads.map(self._record, new))
-        self._read |= {n: (files[n], one) for n, one in zip(new, found, strict=True)}
+            for name, one in zip(new, threads.map(self._record, new), strict=True):
+                self._read[name] = files[name], one
         return {name: one for name in names if (one := self._read[name][1])}
+
+    def whole(self, record: Json) -> Json:
+        """All of a record that is held lightly."""
+        found: Json = json.loads(zlib.decompress(self._files[record["run_id"]]))
+        return found
 
     def _record(self, name: str) -> Json | None:
         from kzresearch.records import SCHEMA
 
         try:
-            record = json.loads(self._outputs.read(name))
+            content = self._outputs.read(name)
+            record = json.loads(content)
             sound = (
                 record["schema"] == SCHEMA
                 and "status" in record
                 and name.endswith(f"-{record['run_id']}.json")
             )
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            if not sound:
+                return None
+            self._files[record["run_id"]] = zlib.compress(content, 1)
+            return light(record)
+        except (AttributeError, FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        return record if sound else None
 
 
 def collect(outputs: Outputs, kept: Kept) -> None:
@@ -102,7 +127,7 @@ def collect(outputs: Outputs, kept: Kept) -> None:
         records = kept.records(files).values()
         latest, older = newest(records)
         completed, _ = newest(one for one in records if one["status"] == "completed")
-        found = table(completed)
+        found = table(completed, kept.whole)
         outputs.write(TABLE, parquet(found))
         outputs.write(LINES, in_lines(found))
         outputs.write(INDEX, index_page(latest, {*files, *COLLECTED}, older).encode())
@@ -156,6 +181,7 @@ def table(records: Sequence[Json], whole: Callable[[Json], Json] = lambda one: o
         "note": pl.String,
     }
     frames = [pl.DataFrame(schema=schema)]
+    rows: list[Json] = []
     for one in sorted(records, key=lambda one: (one["notebook"], json.dumps(one["parameters"]))):
         given = {
             name: (str(value) if kind is pl.String and value is not None else value)
@@ -163,8 +189,11 @@ def table(records: Sequence[Json], whole: Callable[[Json], Json] = lambda one: o
             for value in [one["parameters"].get(name)]
         }
         of = {"run_id": one["run_id"], "notebook": one["notebook"], "parameters": given}
-        rows = [{**of, "name": name, **result} for name, result in whole(one)["results"].items()]
-        frames.append(pl.DataFrame(rows, schema=schema, orient="row"))
+        rows += [{**of, "name": name, **result} for name, result in whole(one)["results"].items()]
+        if len(rows) > _ROWS:
+            frames.append(pl.DataFrame(rows, schema=schema, orient="row"))
+            rows = []
+    frames.append(pl.DataFrame(rows, schema=schema, orient="row"))
     return pl.concat(frames, rechunk=True)
 
 

@@ -16,6 +16,7 @@ from kzresearch.language import speaking
 from kzresearch.notebooks import ORDER
 from kzresearch.publish import html, vega
 from kzresearch.run.batch import Block, Options, make
+from tests.conftest import whole
 from tests.run.made import made
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;{{7*7}}"
@@ -37,7 +38,7 @@ kz.record(**{"evil": one, "Sources": Figure(None, "things"), "x": Figure(1.0, "t
 
 def run(path, out, parameters, **options):
     result = make([Block([str(path)], parameters)], out, Options(**options))
-    ((planned, record),) = result.runs
+    ((planned, record),) = whole(result)
     return record, (out / f"{planned.task.stem}.html").read_text(encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ from kzresearch.publish import cite
 from kzresearch.publish.index import index_page
 from kzresearch.run.batch import Block, Options, make
 from kzresearch.sources import read_sources
-from tests.conftest import command
+from tests.conftest import command, whole
 from tests.publish.test_index import figure, made, names, page_of, text_of
 from tests.run.made import made as notebook_of
 
@@ -52,7 +52,7 @@ def spoken(tmp_path_factory):
     blocks = [Block([str(path)], {}, {"language": EVERY})]
     made = make(blocks, folder / "out", Options(("html", "pdf")))
     found = {}
-    for planned, record in made.runs:
+    for planned, record in whole(made):
         assert record["status"] == "completed", record["error"]
         stem = folder / "out" / planned.task.stem
         page = stem.with_suffix(".html").read_text(encoding="utf-8")

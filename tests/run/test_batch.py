@@ -24,7 +24,9 @@ import kzresearch as kz
 from kzresearch import records
 from kzresearch.errors import OutputError, ParameterError, UnknownValueError
 from kzresearch.publish import cite
+from kzresearch.run import results
 from kzresearch.run.batch import as_they_end
+from kzresearch.run.outputs import Outputs
 from kzresearch.run.results import INDEX, TABLE
 from tests.conftest import command
 from tests.run.made import RECORDS, lasting, made
@@ -623,6 +625,23 @@ def test_results_of_several_notebooks_have_every_parameter(tmp_path):
     ]
     kz.batch(str(bare), out=tmp_path / "bare", formats=[])
     assert kz.results(tmp_path / "bare").height == 2
+
+
+def test_records_are_held_lightly_and_their_figures_put_together_in_parts(tmp_path, monkeypatch):
+    path = made(tmp_path / "one.ipynb", *RECORDS)
+    kz.batch(str(path), {"n": [1, 2, 3]}, out=tmp_path / "out", formats=[])
+    outputs = Outputs(tmp_path / "out")
+    kept = results.Kept(outputs)
+    light = kept.records(outputs.files())
+    for name, one in light.items():
+        left = json.loads((tmp_path / "out" / name).read_text("utf-8"))
+        assert kept.whole(one) == left
+        assert one["results"]["double"].keys() == {"value", "text", "unit"}
+        assert len(json.dumps(one)) < 0.7 * len(json.dumps(left))
+    monkeypatch.setattr(results, "_ROWS", 1)
+    again = results.table([*light.values()], kept.whole)
+    assert again.equals(kz.results(tmp_path / "out"))
+    assert again.height == 3 * 2
 
 
 def test_python_refuses_what_the_command_refuses(tmp_path):
