@@ -19,6 +19,7 @@ from kzresearch import datasets
 from kzresearch import store as stores
 from kzresearch.cluster_readers import ClusterReaders
 from kzresearch.errors import KzresearchError, ParameterError
+from kzresearch.form_1m import codebook
 from kzresearch.form_1m.identity import Stated
 from kzresearch.readers import Job, Read, Readers, Refused
 from kzresearch.resources import STORE
@@ -129,7 +130,7 @@ class _Taking:
         held = datasets.load_workbooks().iter_rows(named=True)
         self._held = {(one["region"], one["period"]): one for one in held}
         self._places = {one["figures"]: place for place, one in self._held.items()}
-        self._waiting: dict[str, list[Taken]] = {}
+        self._waiting: dict[str, list[tuple[Taken, dict[str, Any]]]] = {}  # with its row below
         self._given: dict[tuple[str, str], str] = {}  # → the file
         self._replacing: set[str] = set()
         self._rows: list[dict[str, Any]] = []
@@ -143,9 +144,10 @@ class _Taking:
     def take(self, file: Offered, found: Read | Refused) -> None:
         """Note what was read of a file, and write what is enough for a period."""
         row: dict[str, Any] = {"file": file.name}
+        self._rows.append(row)
         if isinstance(found, Refused):
             reason = printable(_for_a_command(found.reason))
-            self._rows.append(row | {"outcome": "refused", "reason": reason})
+            row |= {"outcome": "refused", "reason": reason}
             return
         who = found.identity
         taken = Taken.of(
@@ -158,25 +160,24 @@ class _Taking:
             period=who.period,
             period_source=who.period_source,
             form_version=found.form_version,
+            form_checksum=found.form_checksum,
         )
-        outcome, why = self._outcome(taken.report)
-        self._rows.append(
-            row
-            | {
-                "outcome": outcome,
-                "reason": why,
-                "region": who.region,
-                "region_source": who.region_source,
-                "period": who.period,
-                "period_source": who.period_source,
-                "sha256": found.sha256,
-                "form_version": found.form_version,
-                "broken": found.broken.filter(pl.col("status") == "hard")["identity"].to_list(),
-            }
-        )
+        changed = _is_of_another_form(taken.report)
+        outcome, why = ("refused", changed) if changed else self._outcome(taken.report)
+        row |= {
+            "outcome": outcome,
+            "reason": why,
+            "region": who.region,
+            "region_source": who.region_source,
+            "period": who.period,
+            "period_source": who.period_source,
+            "sha256": found.sha256,
+            "form_version": found.form_version,
+            "broken": found.broken.filter(pl.col("status") == "hard")["identity"].to_list(),
+        }
         if outcome not in {"taken", "replaced"}:
             return
-        self._waiting.setdefault(who.period, []).append(taken)
+        self._waiting.setdefault(who.period, []).append((taken, row))
         if sum(map(len, self._waiting.values())) >= _TOGETHER:
             self.write()
 
@@ -219,11 +220,30 @@ class _Taking:
     def write(self) -> None:
         """Put what waits into the store, a period at a time."""
         for period in sorted(self._waiting):
-            self._store.put(period, self._waiting.pop(period), self._replacing)
+            taken = []
+            for one, row in self._waiting.pop(period):
+                if why := _is_of_another_form(one.report):
+                    row |= {"outcome": "refused", "reason": why}
+                else:
+                    taken.append(one)
+            self._store.put(period, taken, self._replacing)
 
     def rows(self) -> list[dict[str, Any]]:
         """What became of each file."""
         return self._rows
+
+
+def _is_of_another_form(report: Report) -> str | None:
+    """Why a report cannot be stored whose version of the form was changed since it was read."""
+    try:
+        if codebook.form(report.form_version).checksum == report.form_checksum:
+            return None
+    except KzresearchError as error:
+        return f"{report.file}: {error}"
+    return (
+        f"{report.file}: version {report.form_version} of the form was changed while it was read; "
+        "ingest it again"
+    )
 
 
 def _for_a_command(reason: str) -> str:

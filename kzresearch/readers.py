@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,10 +36,13 @@ _AHEAD = 8
 """Workbooks held in memory for each process: it goes on while a period is written."""
 _PATIENCE = 5.0
 """Seconds for which a workbook waits for what another process learns of its layout."""
-_RELEASES = 10
-"""Layouts that are known to all processes …"""
-_MAX_LESSONS = 8 * 2**20
-"""… and the bytes of what may be known of one: of a report's it is 3 MB."""
+_LAYOUTS = 24
+"""Layouts that are known to all processes: one for each region, if need be; …"""
+_MAX_LESSONS = 4 * 2**20
+"""… and the bytes of what may be known of one: of a report's it is 1 MB."""
+_NOTHING = zlib.compress(pickle.dumps({}))
+"""Known of a layout of which nothing can be passed on: each process learns it for itself."""
+_ODD = "it is no report as it was published"
 _SERVE = "from kzresearch.readers import serve; serve()"
 
 
@@ -69,6 +73,7 @@ class Read:
     sha256: str
     identity: Identity
     form_version: str
+    form_checksum: str
     figures: Sparse
     broken: pl.DataFrame  # identities that the report breaks: identity, status, tests, fails …
 
@@ -152,7 +157,7 @@ def read(
             )
         values = figures["value"]
         broken = accounting.broken(form, values)
-        return Read(workbook.sha256, identity, form.name, Sparse.of(values), broken)
+        return Read(workbook.sha256, identity, form.name, form.checksum, Sparse.of(values), broken)
     except KzresearchError as error:
         return Refused(str(error))
     except Exception as error:  # a fault of ours is told of one file, and does not stop the others
@@ -205,7 +210,7 @@ def _answered(
         _send(answers, New(new))
         lessons = _receive(source)
         if lessons:
-            layout.learn(pickle.loads(lessons))  # noqa: S301  of another process of ours
+            layout.learn(pickle.loads(zlib.decompress(lessons)))  # noqa: S301  of our own
         elif lessons is not None:
             known = set(layout.lessons())
         return lessons is not None
@@ -216,7 +221,7 @@ def _answered(
     if known is None:
         return _Answered(answer, b"")
     learnt = {of: what for of, what in layout.lessons().items() if of not in known}
-    return _Answered(answer, pickle.dumps(learnt, protocol=5))
+    return _Answered(answer, zlib.compress(pickle.dumps(learnt, protocol=5), 1))
 
 
 def _alarm(seconds: int) -> None:
@@ -255,12 +260,11 @@ class _Layouts:
             return self._known.get(layout, b"")
 
     def learnt(self, layout: bytes, lessons: bytes) -> None:
-        """Pass on what was learnt of a layout, if anything was, to those who wait for it."""
+        """Pass on what was learnt of a layout to those who wait for it."""
         with self._changed:
             self._learning.remove(layout)
-            if 0 < len(lessons) <= _MAX_LESSONS:
-                self._known[layout] = lessons
-            if len(self._known) > _RELEASES:
+            self._known[layout] = lessons if 0 < len(lessons) <= _MAX_LESSONS else _NOTHING
+            if len(self._known) > _LAYOUTS:
                 del self._known[next(iter(self._known))]
             self._changed.notify_all()
 
@@ -287,7 +291,7 @@ class _Reader:
         found = self._read(job, layouts)
         if found is None and used and self._why != _slow():
             found = self._read(job, None)  # what the process had read before may be at fault
-        return found or Refused(f"{job.name}: {self._why}; it is no report as it was published")
+        return found or Refused(f"{job.name}: {self._why}")
 
     def _read(self, job: Asked, layouts: _Layouts | None) -> Answer | None:
         """What the process answers; None where it is lost."""
@@ -303,7 +307,10 @@ class _Reader:
                 return answer
             self._process = None
         code = _ended(process)
-        self._why = self._why or f"ended the process that read it ({code})"
+        self._why = self._why or (
+            f"the process that read it was ended ({code}), by the file or by something else on this "
+            "machine; ingest it alone to see"
+        )
         return None
 
     def _asked(
@@ -350,7 +357,7 @@ class _Reader:
             if time.monotonic() - self._began > MAX_SECONDS:
                 self._why = _slow()
             elif _memory(self._process) > MAX_BYTES:
-                self._why = f"takes more than {MAX_BYTES // 2**20} MB to read"
+                self._why = f"takes more than {MAX_BYTES // 2**20} MB to read; {_ODD}"
             if self._why:
                 self._process.kill()
 
@@ -366,7 +373,7 @@ class _Reader:
 
 
 def _slow() -> str:
-    return f"takes more than {MAX_SECONDS} s to read"
+    return f"takes more than {MAX_SECONDS} s to read; {_ODD}"
 
 
 def _memory(process: subprocess.Popen[bytes]) -> int:

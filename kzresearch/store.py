@@ -102,10 +102,15 @@ class Taken(NamedTuple):
     figures: Sparse
 
     @classmethod
-    def of(cls, figures: Sparse | pl.Series, **report: Any) -> Taken:
-        """A report of these figures: all of them, or without zeros."""
+    def of(
+        cls, figures: Sparse | pl.Series, *, form_checksum: str | None = None, **report: Any
+    ) -> Taken:
+        """A report of these figures: all of them, or without zeros.
+
+        They are in the order of its version's template, which is as it is now, or as a checksum says.
+        """
         sparse = Sparse.of(figures) if isinstance(figures, pl.Series) else figures
-        form = codebook.form(report["form_version"]).checksum
+        form = form_checksum or codebook.form(report["form_version"]).checksum
         return cls(Report(**report, form_checksum=form, figures=sparse.checksum), sparse)
 
 
@@ -606,6 +611,14 @@ def _tag_of(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
 
 
+def _described_otherwise(one: Report, since: str) -> OutputError:
+    return OutputError(
+        f"version {one.form_version} of the form is described otherwise than when {one.region} for "
+        f"{one.period} was {since}; describe it as it was, or remove that period (kzresearch "
+        f"store --remove {one.period}) and ingest it again"
+    )
+
+
 def _replaced(sha256: str) -> str:
     return f"replaced/{sha256}.parquet"
 
@@ -661,6 +674,9 @@ def _figures(taken: list[Taken]) -> pl.DataFrame:
 
 def _figures_of_version(form: Form, taken: list[Taken]) -> pl.DataFrame:
     """The same for reports of one version, by region: places are put in order before they are named."""
+    for one in taken:
+        if one.report.form_checksum != form.checksum:
+            raise _described_otherwise(one.report, "read")
     held, number = [one.figures for one in taken], len(taken)
     ranks = _ranks(form)
     order = pl.concat(
@@ -708,11 +724,7 @@ def _with_zeros(
         form, held = codebook.form(version), list(run)
         for one in held:
             if one.form_checksum != form.checksum:
-                raise OutputError(
-                    f"version {version} of the form is described otherwise than when {one.region} for "
-                    f"{one.period} was taken; describe it as it was, or remove that period (kzresearch "
-                    f"store --remove {one.period}) and ingest it again"
-                )
+                raise _described_otherwise(one, "taken")
         parts.append(_of_version(form, held, figures(held), wanted))
     return pl.concat(parts) if parts else pl.LazyFrame(schema=Form1M.create_empty().schema)
 

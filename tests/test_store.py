@@ -489,10 +489,19 @@ def test_a_file_that_is_none_of_a_store_is_found_and_taken_out(folder, content):
     assert kz.load_form_1m("2023-11", "KZ-75", "R11").height > 0
 
 
-def test_a_version_that_is_described_otherwise_since_gives_no_figure(folder):
+def test_a_version_that_is_described_otherwise_since_gives_no_figure(folder, monkeypatch):
     one = taken("KZ-75")
-    own().put(PERIOD, [one._replace(report=replace(one.report, form_checksum="1" * 64))])
-    with pytest.raises(OutputError, match="version 2022 of the form is described otherwise than"):
+    otherwise = one._replace(report=replace(one.report, form_checksum="1" * 64))
+    said = "version 2022 of the form is described otherwise than when KZ-75 for 2023-12 was"
+    with pytest.raises(OutputError, match=f"{said} read"):
+        own().put(PERIOD, [taken("KZ-10"), otherwise])
+    assert own().reports() == []
+    own().put(PERIOD, [one])
+    form = codebook.form()
+    other = replace(form, columns=form.columns.with_columns(unit=pl.lit("persons")))
+    monkeypatch.setattr(codebook, "_known", lambda: codebook._Known((other,), {}))
+    monkeypatch.setattr(codebook, "_bundled", lambda: other)
+    with pytest.raises(OutputError, match=f"{said} taken"):
         kz.load_form_1m(PERIOD, "KZ-75", "R1")
 
 

@@ -273,7 +273,12 @@ def _cell(value: str | float | None) -> str:
     """A cell's value in an error: a text is told from a number."""
     if value is None:
         return "a blank"
-    return _quoted(value) if isinstance(value, str) else f"{value:.15g}"
+    if not isinstance(value, str):
+        return f"{value:.15g}"
+    text = (
+        " as a text" if value.strip().lstrip("+-").isdecimal() else ""
+    )  # or with blanks around it
+    return _quoted(value) + text
 
 
 def _rounded(money: pl.Series) -> pl.Series:
