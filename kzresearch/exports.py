@@ -417,8 +417,10 @@ class _Sheet(Worksheet):  # type: ignore[misc]  # it has no types
         self._xml_inline_string(string, False, attributes)
 
     @staticmethod
-    def _escape_control_characters(text: str) -> str:
+    def _escape_control_characters(text: Any) -> Any:
         """A text like `_x0041_`, which is Excel's way to write an A: the library misses some."""
+        if not isinstance(text, str):  # of a truth value
+            return text
         return re.sub("_(?=x[0-9A-Fa-f]{4}_)", "_x005F_", text)
 
 

@@ -25,7 +25,7 @@ from kzresearch.readers import Job, Read, Readers, Refused
 from kzresearch.resources import STORE
 from kzresearch.run.verify import printable
 from kzresearch.schemas import OUTCOMES, PERIOD, Ingested
-from kzresearch.store import Report, Store, Taken
+from kzresearch.store import DamagedError, Report, Store, Taken
 
 ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 """Files of a folder that are looked at; a file that is named is looked at whatever it is called."""
@@ -131,6 +131,7 @@ class _Taking:
         self._held = {(one["region"], one["period"]): one for one in held}
         self._places = {one["figures"]: place for place, one in self._held.items()}
         self._waiting: dict[str, list[tuple[Taken, dict[str, Any]]]] = {}  # with its row below
+        self._twins: dict[str, list[dict[str, Any]]] = {}  # rows with the same figures
         self._given: dict[tuple[str, str], str] = {}  # → the file
         self._replacing: set[str] = set()
         self._rows: list[dict[str, Any]] = []
@@ -175,6 +176,8 @@ class _Taking:
             "form_version": found.form_version,
             "broken": found.broken.filter(pl.col("status") == "hard")["identity"].to_list(),
         }
+        if outcome == "already there":
+            self._twins.setdefault(taken.report.figures, []).append(row)
         if outcome not in {"taken", "replaced"}:
             return
         self._waiting.setdefault(who.period, []).append((taken, row))
@@ -187,8 +190,7 @@ class _Taking:
         of = f"{report.region} for {report.period}"
         same = self._places.get(report.figures)
         if same == place:
-            self._given.setdefault(place, name)
-            return "already there", None
+            return self._already(report)
         if place in self._given:
             return "refused", (
                 f"{name}: a second workbook of {of}, after {self._given[place]}; give one of the two"
@@ -212,6 +214,17 @@ class _Taking:
             return "replaced", f"sha256 {held['sha256']}"
         return "refused", f"{question}; --replace takes it instead, and keeps that one readable"
 
+    def _already(self, report: Report) -> tuple[str, str | None]:
+        """What becomes of a report that is there, or was given before: it may be in a damaged file."""
+        place = report.region, report.period
+        if place not in self._given:
+            try:
+                self._store.check_whole(report.period)
+            except DamagedError as error:
+                return "refused", f"{report.file}: {error}"
+        self._given.setdefault(place, report.file)
+        return "already there", None
+
     def _hold(self, report: Report) -> None:
         """Note that a report is in the store, or will be."""
         place = report.region, report.period
@@ -220,13 +233,24 @@ class _Taking:
     def write(self) -> None:
         """Put what waits into the store, a period at a time."""
         for period in sorted(self._waiting):
-            taken = []
-            for one, row in self._waiting.pop(period):
+            waiting, taken = self._waiting.pop(period), []
+            for one, row in waiting:
                 if why := _is_of_another_form(one.report):
-                    row |= {"outcome": "refused", "reason": why}
+                    self._refuse(one.report, row, why)
                 else:
                     taken.append(one)
-            self._store.put(period, taken, self._replacing)
+            try:
+                self._store.put(period, taken, self._replacing)
+            except DamagedError as error:
+                for one, row in waiting:
+                    self._refuse(one.report, row, f"{one.report.file}: {error}")
+
+    def _refuse(self, report: Report, row: dict[str, Any], why: str) -> None:
+        """Refuse a report that was taken, and those with it that had been found to be there then."""
+        self._given.pop((report.region, report.period), None)
+        self._places.pop(report.figures, None)
+        for one in (row, *self._twins.pop(report.figures, ())):
+            one |= {"outcome": "refused", "reason": why.replace(row["file"], one["file"], 1)}
 
     def rows(self) -> list[dict[str, Any]]:
         """What became of each file."""

@@ -119,6 +119,10 @@ def checksum(values: pl.Series) -> str:
     return Sparse.of(values).checksum
 
 
+class DamagedError(OutputError):
+    """A period's file is not as it was written."""
+
+
 class _Period(NamedTuple):
     """What a period's file says of itself."""
 
@@ -401,6 +405,7 @@ class Store:
         for period in self.tags():
             try:
                 reports = self.of(period)
+                self.check_whole(period)
                 self._check_regions(period, reports)
             except OutputError as error:
                 yield {"period": period, "damage": str(error)}
@@ -414,6 +419,13 @@ class Store:
                     self.values(report, replaced=True)
             except OutputError as error:
                 yield {"period": None, "damage": str(error)}
+
+    def check_whole(self, period: str) -> None:
+        """Refuse a period's file that is not as it was written, to the last bit; all of it is read."""
+        tag = self._period(period).tag
+        if tag and self._whole.get(period) != tag:
+            self._sound(_name(period))
+            self._whole[period] = tag
 
     def _found(self, report: Report) -> dict[str, Any]:
         try:
@@ -537,7 +549,8 @@ class Store:
             where = f"{region} for {period}" if region else period
             raise UnknownValueError(f"the store holds no report of {where}; see kzresearch store")
         if stay or self.folder is None:  # an object store cannot delete what has not changed
-            self._write(period, before, stay, _by_row(self._held_of(period, stay)))
+            held = _by_row(self._held_of(period, stay)) if stay else Form1M.create_empty()
+            self._write(period, before, stay, held)
         else:
             self.files.delete(_name(period))
             self._looked = (-1e9, {})
@@ -623,10 +636,10 @@ def _replaced(sha256: str) -> str:
     return f"replaced/{sha256}.parquet"
 
 
-def _damaged(name: str) -> OutputError:
+def _damaged(name: str) -> DamagedError:
     period = _FIGURES.fullmatch(name)
     how = f"take it out (kzresearch store --remove {period[1]})" if period else "delete it"
-    return OutputError(
+    return DamagedError(
         f"the store's {name} is damaged or no file of a store; {how}, and ingest its workbooks again"
     )
 

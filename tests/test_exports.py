@@ -321,17 +321,19 @@ def test_a_csv_is_read_back_without_loss(rows):
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(IN_CELL, NUMBERS)))
+@given(st.lists(st.tuples(IN_CELL, NUMBERS, st.booleans() | st.none())))
 def test_every_text_in_excel_is_a_text_and_every_number_keeps_its_digits(rows):
-    frame = pl.DataFrame(rows, schema={"=text": pl.String, "number": pl.Float64}, orient="row")
+    schema = {"=text": pl.String, "number": pl.Float64, "truth": pl.Boolean}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
     with tempfile.TemporaryDirectory() as folder:
         kz.export(frame, path := Path(folder) / "t.xlsx")
         sheet = openpyxl.load_workbook(path)["data"]
     assert sheet["A1"].value == "=text"
     assert sheet["A1"].data_type == "s"
-    for row, (text, number) in enumerate(rows, 2):
+    for row, (text, number, truth) in enumerate(rows, 2):
         cell = sheet.cell(row, 1)
         assert sheet.cell(row, 2).value == number
+        assert sheet.cell(row, 3).value is truth
         assert cell.hyperlink is None
         assert cell.data_type == "s"
         assert unescape(cell.value) == text

@@ -917,6 +917,36 @@ def test_a_file_of_another_version_is_explained_drafted_completed_and_taken(fold
         kz.load_form_1m("2025-03", "KZ-75", section="R1", measure="registered")
 
 
+def damage(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_period_is_told_of_its_own_files_and_can_be_taken_in_again(folder, reports):
+    for period in ("2023-03", PERIOD):
+        for region in ("KZ-71", "KZ-75"):
+            make_report(reports / period / f"{region} {period}.xlsx", region, F70=int(period[5:]))
+    taken(reports / PERIOD / f"KZ-71 {PERIOD}.xlsx")
+    damage(folder / "form_1m" / f"period={PERIOD}" / "figures.parquet")
+    said = f"the store's form_1m/period={PERIOD}/figures.parquet is damaged or no file of a store"
+    mended = f"take it out (kzresearch store --remove {PERIOD}), and ingest its workbooks again"
+    assert damages() == [f"{said}; {mended}"]
+    assert taken(reports) == {
+        "KZ-71 2023-03.xlsx": "taken",
+        "KZ-75 2023-03.xlsx": "taken",
+        **{
+            f"{region} {PERIOD}.xlsx": f"refused: {region} {PERIOD}.xlsx: {said}; {mended}"
+            for region in ("KZ-71", "KZ-75")
+        },
+    }
+    assert ran("store", "--remove", PERIOD, "-y").stdout.startswith(f"removed KZ-71 {PERIOD}")
+    assert damages() == []
+    assert set(taken(reports).values()) == {"already there", "taken"}
+    assert damages() == []
+
+
 def test_a_line_of_a_manifest_without_a_file_is_told_where_a_folder_is_named_too(folder, reports):
     make_report(reports / "one.xlsx", "KZ-75")
     listed = reports / "list.csv"
@@ -927,6 +957,7 @@ def test_a_line_of_a_manifest_without_a_file_is_told_where_a_folder_is_named_too
     }
 
 
+@pytest.mark.parametrize("at", [3, 6])
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
@@ -939,10 +970,10 @@ def test_a_line_of_a_manifest_without_a_file_is_told_where_a_folder_is_named_too
     ],
 )
 def test_a_version_that_is_changed_while_its_workbooks_are_read_gives_no_figure(
-    folder, reports, old, new, why
+    folder, reports, old, new, why, at
 ):
-    for number, region in enumerate(region_codes()[:6]):
-        path = make_report(reports / f"{number}.xlsx", region)
+    for number, region in enumerate([*region_codes()[:5], region_codes()[2]]):
+        path = make_report(reports / f"{number}.xlsx", region)  # the last is of the third's region
         if number > 1:
             rewrite(path, {"xl/sharedStrings.xml": with_a_row_renamed})
     ran("ingest", reports / "2.xlsx", "--explain", "--form", "2025")
@@ -954,13 +985,13 @@ def test_a_version_that_is_changed_while_its_workbooks_are_read_gives_no_figure(
 
     def change() -> None:
         ended.append(1)
-        if len(ended) == 3:  # one of the new version waits to be written, others were read ahead
+        if len(ended) == at:  # three to be stored, or all; others were read ahead
             time.sleep(3)
             draft.write_text(text.replace(old, new), encoding="utf-8")
 
     found = taken(reports, period="2025-03", progress=ingesting.Progress(ended=change))
-    print(found)
     assert [found[f"{n}.xlsx"] for n in (0, 1)] == ["taken", "taken"]
+    assert all(found[f"{n}.xlsx"].startswith(f"refused: {n}.xlsx: ") for n in range(2, 6))
     assert all(why in found[f"{n}.xlsx"] for n in range(2, 6))
     assert {one.form_version for one in own().reports()} == {"2022"}
     assert damages() == []

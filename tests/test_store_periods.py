@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 import kzresearch as kz
+from kzresearch.errors import OutputError
 from kzresearch.form_1m import codebook
 from kzresearch.regions import region_codes
 from kzresearch.store import Store, Taken
@@ -79,4 +80,33 @@ def test_of_an_object_store_little_is_read(tmp_path, monkeypatch):
     assert found.drop("period", "workbook", "period_source").equals(
         bundled.drop("period", "workbook", "period_source")
     )
+    gate.close()
+
+
+def test_a_damaged_period_of_an_object_store_is_found_and_can_be_removed(tmp_path, monkeypatch):
+    gate = Gate()
+    with object_store(tmp_path) as gate.upstream:
+        for name, value in gate.environment.items():
+            monkeypatch.setenv(name, value)
+        held = Store(f"s3://{BUCKET}/store")
+        for period in ("2023-11", "2023-12"):
+            held.put(period, [taken("KZ-75", period), taken("KZ-10", period)])
+        name = "form_1m/period=2023-12/figures.parquet"
+        content = bytearray(held.files.read(name))
+        content[len(content) // 2] ^= 1
+        held.files.write(name, bytes(content))
+        again = Store(held.where)
+        found = [(row["period"], row["damage"]) for row in again.check() if row["damage"]]
+        assert [period for period, _ in found] == ["2023-12"]
+        assert "take it out (kzresearch store --remove 2023-12)" in found[0][1]
+        with pytest.raises(OutputError, match="is damaged"):
+            again.remove("2023-12", "KZ-75")
+        assert [one.region for one in again.remove("2023-12")] == ["KZ-10", "KZ-75"]
+        assert [row["damage"] for row in again.check()] == [None, None]
+        again.put("2023-12", [taken("KZ-75")])
+        assert [(one.region, one.period) for one in Store(held.where).reports()] == [
+            ("KZ-10", "2023-11"),
+            ("KZ-75", "2023-11"),
+            ("KZ-75", "2023-12"),
+        ]
     gate.close()

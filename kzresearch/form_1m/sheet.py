@@ -401,7 +401,9 @@ def _cell(
     if kind not in _KINDS or not _INDEX.fullmatch(style):
         raise SheetError("a cell of an unknown kind; the file is damaged", place)
     if not _KINDS[kind].fullmatch(key[2]):
-        raise SheetError(f"expected {_NAMES[kind]}, found '{normalised(key[2])[:80]}'", place)
+        shown = normalised(key[2])
+        among = "" if shown == key[2] else " among blanks"
+        raise SheetError(f"expected {_NAMES[kind]}, found '{shown[:80]}'{among}", place)
     if kind == "inlineStr":
         return _text(text_of(value), style, None)
     seen[key] = _content(*key, place, strings)

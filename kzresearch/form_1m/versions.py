@@ -466,7 +466,7 @@ def _doubts(
             continue
         detail = what == "row" and article_key(new[j]) is None and names[i].startswith("article:")
         if detail and article_above[i] != new_article_above[j]:
-            yield j, f"it stands below {new_article_above[j]} now"
+            yield j, f"it stands below {new_article_above[j] or 'no article'} now"
             continue
         for first, last in _REFERENCE[what].findall(new[j]) if old[i] == new[j] else ():
             # A range has been seen to be out of date in the form itself; its ends are looked at.
