@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain, count, groupby
 from typing import Any
 
@@ -191,9 +191,13 @@ class _Exporter(HTMLExporter):
     def from_notebook_node(  # type: ignore[override]
         self, nb: Any, resources: Any = None, **more: Any
     ) -> tuple[str, dict[str, Any]]:
-        highlight = Highlight2HTML(pygments_lexer="ipython3", parent=self)
-        self.register_filter("highlight_code", highlight)
         return TemplateExporter.from_notebook_node(self, nb, resources, **more)
+
+    def _preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Without nbconvert's copies and checks in between: this is a copy of what a run has left."""
+        for prepare in self._preprocessors:
+            nb, resources = prepare(nb, resources)
+        return nb, resources
 
 
 @cache
@@ -205,12 +209,24 @@ def _exporter() -> _Exporter:
     config.HTMLExporter.exclude_output_prompt = True
     exporter = _Exporter(config=config)
     exporter.register_preprocessor(_Prepared, enabled=True)
+    exporter.register_filter("highlight_code", _highlighted)
     exporter.register_filter("prose", _prose)
     exporter.register_filter("link", _link)
     exporter.register_filter("when", when)
     exporter.register_filter("in_words", lambda value, name: value_in_words(name, value))
     exporter.environment.globals |= {"say": marked, "status": status, "parts": _parts}
     return exporter
+
+
+def _highlighted(code: str, metadata: Json) -> str:
+    return _coloured(code, metadata.get("magics_language"))
+
+
+@lru_cache(maxsize=512)
+def _coloured(code: str, language: str | None) -> str:
+    """Code in colours, remembered: runs of a notebook have most of it in common."""
+    given = {"magics_language": language} if language else {}
+    return str(Highlight2HTML(pygments_lexer="ipython3")(code, metadata=given))
 
 
 @cache
