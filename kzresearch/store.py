@@ -402,6 +402,7 @@ class Store:
         file that is damaged as a whole has a line with its period and damage alone. Of reports that
         were replaced come those that are damaged.
         """
+        self._looked = (-1e9, {})
         for period in self.tags():
             try:
                 reports = self.of(period)
@@ -459,7 +460,11 @@ class Store:
 
     def _sound(self, name: str) -> pl.LazyFrame:
         """A file's figures for what reads all of it, once it is found to be as it was written."""
-        content = (self.folder / name).read_bytes() if self.folder else self.files.read(name)
+        try:
+            content = (self.folder / name).read_bytes() if self.folder else self.files.read(name)
+        except FileNotFoundError:
+            self._looked = (-1e9, {})
+            raise _changed(name) from None
         if not _is_whole(content):
             raise _damaged(name)
         return pl.scan_parquet(io.BytesIO(content), hive_partitioning=False)

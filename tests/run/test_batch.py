@@ -202,8 +202,8 @@ def test_a_changed_notebook_is_run_again_and_its_older_run_is_set_apart(tmp_path
 
 ENDS = {
     "fails": ("ZeroDivisionError", "division by zero", 5),
-    "hangs": ("CellTimeout", "still running after 3 s and was stopped", 4),
-    "hangs_in_c": ("CellTimeout", "still running after 3 s", 3),
+    "hangs": ("CellTimeout", "still running after {timeout} s and was stopped", 4),
+    "hangs_in_c": ("CellTimeout", "still running after {timeout} s", 3),
     "exits": ("KernelDied", "ended its own process, with exit code 3", 4),
     "is_killed": ("Killed", "killed by SIGKILL", 4),
     "crashes": ("Killed", "killed by SIGSEGV", 4),
@@ -212,12 +212,12 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("engine", ["fast", "stock"])
+@pytest.mark.parametrize(("engine", "timeout"), [("fast", 3), ("stock", 8)])
 def test_failures_are_told_apart_kept_with_the_error_in_place_and_stop_nothing(
-    folder, tmp_path, engine
+    folder, tmp_path, engine, timeout
 ):
     paths = [folder / f"{name}.ipynb" for name in (*ENDS, "good")]
-    words = ["--engine", engine, "--timeout", 3, "--memory", 1, "--out", tmp_path]
+    words = ["--engine", engine, "--timeout", timeout, "--memory", 1, "--out", tmp_path]
     done = batch(*paths, *words)
     assert done.returncode == 1
     assert done.stderr.endswith(f"s, {len(ENDS)} failed\n")
@@ -232,7 +232,7 @@ def test_failures_are_told_apart_kept_with_the_error_in_place_and_stop_nothing(
         record = records[name]
         assert record["status"] == "failed", name
         assert record["error"]["type"] == kind, name
-        assert words_ in record["error"]["message"], name
+        assert words_.format(timeout=timeout) in record["error"]["message"], name
         assert record["error"]["cell"] == cell, name
         assert f"Error: {name} n=1 failed in cell {cell}: {kind}: " in done.stderr
         (file,) = tmp_path.glob(f"{name}-*.ipynb")
