@@ -203,7 +203,7 @@ def store(
       kzresearch store --check
       kzresearch store --remove 2023-12 --region KZ-75
     """  # noqa: D301
-    from kzresearch.resources import data_dir
+    from kzresearch.datasets import bundled_workbooks
     from kzresearch.run.verify import printable
     from kzresearch.store import store as own
 
@@ -214,11 +214,11 @@ def store(
         if not yes and sys.stdin.isatty():
             click.confirm(f"Remove {region or 'all reports'} of {remove}?", abort=True, err=True)
         with own().locked():
-            bundled = (data_dir() / "form_1m" / f"{remove}.parquet").exists()
-            counts = "; the bundled report counts again" if bundled else ""
+            bundled = set(bundled_workbooks().select("region", "period").rows())
             for gone in own().remove(remove, region):
-                said = f"removed {gone.region} {gone.period} ({gone.file}){counts}"
-                click.echo(printable(said))
+                again = (gone.region, gone.period) in bundled
+                counts = "; the bundled report counts again" if again else ""
+                click.echo(printable(f"removed {gone.region} {gone.period} ({gone.file}){counts}"))
         return
     rows = _checked() if check else [asdict(one) for one in own().reports()]
     damaged = [row["damage"] for row in rows if row.get("damage")]

@@ -26,6 +26,7 @@ from kzresearch.errors import KzresearchError
 from kzresearch.form_1m import accounting, codebook, layout
 from kzresearch.form_1m.identity import Identity, Stated, identify
 from kzresearch.form_1m.reader import recognise
+from kzresearch.form_1m.sheet import MAX_WORKBOOKS
 from kzresearch.form_1m.workbook import Workbook, read_file
 from kzresearch.resources import STORE
 from kzresearch.store import Sparse
@@ -36,10 +37,8 @@ _AHEAD = 8
 """Workbooks held in memory for each process: it goes on while a period is written."""
 _PATIENCE = 5.0
 """Seconds for which a workbook waits for what another process learns of its layout."""
-_LAYOUTS = 24
-"""Layouts that are known to all processes: one for each region, if need be; …"""
 _MAX_LESSONS = 4 * 2**20
-"""… and the bytes of what may be known of one: of a report's it is 1 MB."""
+"""Bytes of what may be passed on of a layout: of a report's it is 1 MB."""
 _NOTHING = zlib.compress(pickle.dumps({}))
 """Known of a layout of which nothing can be passed on: each process learns it for itself."""
 _ODD = "it is no report as it was published"
@@ -264,7 +263,7 @@ class _Layouts:
         with self._changed:
             self._learning.remove(layout)
             self._known[layout] = lessons if 0 < len(lessons) <= _MAX_LESSONS else _NOTHING
-            if len(self._known) > _LAYOUTS:
+            if len(self._known) > MAX_WORKBOOKS:
                 del self._known[next(iter(self._known))]
             self._changed.notify_all()
 

@@ -322,19 +322,24 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 file = stack.enter_context((self.folder / _name(period)).open("rb"))
                 if _tag_of(os.fstat(file.fileno())) == self._period(period).tag:
-                    self._check_whole(period, file)
+                    self.check_whole(period, file)
                     return _Snapshot(file, *self._period(period))
             self._looked = (-1e9, {})
         raise _changed(_name(period))
 
-    def _check_whole(self, period: str, file: IO[bytes]) -> None:
-        """Refuse a file of which a bit has changed since it was written; looked at once."""
+    def check_whole(self, period: str, file: IO[bytes] | None = None) -> None:
+        """Refuse a period's file of which a bit has changed since it was written; each is looked at once.
+
+        `file` is the one to look at where it is open: another may have taken its place since.
+        """
         tag = self._period(period).tag
-        if self._whole.get(period) != tag:
-            if not _is_whole(file.read()):
-                raise _damaged(_name(period))
+        if not tag or self._whole.get(period) == tag:
+            return
+        if not _is_whole(file.read() if file else self._bytes(_name(period))):
+            raise _damaged(_name(period))
+        if file:
             file.seek(0)
-            self._whole[period] = tag
+        self._whole[period] = tag
 
     def _unchanged(self, known: dict[str, str]) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Passes figures on that were read of the files that are known; they might be others' now."""
@@ -421,13 +426,6 @@ class Store:
             except OutputError as error:
                 yield {"period": None, "damage": str(error)}
 
-    def check_whole(self, period: str) -> None:
-        """Refuse a period's file that is not as it was written, to the last bit; all of it is read."""
-        tag = self._period(period).tag
-        if tag and self._whole.get(period) != tag:
-            self._sound(_name(period))
-            self._whole[period] = tag
-
     def _found(self, report: Report) -> dict[str, Any]:
         try:
             values = self.values(report)
@@ -460,14 +458,17 @@ class Store:
 
     def _sound(self, name: str) -> pl.LazyFrame:
         """A file's figures for what reads all of it, once it is found to be as it was written."""
-        try:
-            content = (self.folder / name).read_bytes() if self.folder else self.files.read(name)
-        except FileNotFoundError:
-            self._looked = (-1e9, {})
-            raise _changed(name) from None
+        content = self._bytes(name)
         if not _is_whole(content):
             raise _damaged(name)
         return pl.scan_parquet(io.BytesIO(content), hive_partitioning=False)
+
+    def _bytes(self, name: str) -> bytes:
+        try:
+            return (self.folder / name).read_bytes() if self.folder else self.files.read(name)
+        except FileNotFoundError:
+            self._looked = (-1e9, {})
+            raise _changed(name) from None
 
     # Writing
 

@@ -25,6 +25,7 @@ import kzresearch as kz
 from kzresearch import ingesting, readers
 from kzresearch.errors import OutputError, ParameterError
 from kzresearch.form_1m.codebook import section_names
+from kzresearch.form_1m.sheet import MAX_WORKBOOKS
 from kzresearch.regions import region_codes
 from kzresearch.store import store as own
 from tests.conftest import command
@@ -681,10 +682,7 @@ def test_figures_are_the_same_however_many_readers_learn(folder, reports, tmp_pa
     for number, region in enumerate(region_codes()):
         path = make_report(reports / PERIOD / f"{region}.xlsx", region, F70=number)
         if number % 3 == 2:  # another layout
-            rewrite(
-                path,
-                {"xl/styles.xml": other_styles},
-            )
+            rewrite(path, {"xl/styles.xml": other_styles})
     for jobs in (1, 2, 3):
         kz.ingest(reports, store=tmp_path / f"of {jobs}", jobs=jobs)
     one, two, three = (files(tmp_path / f"of {jobs}") for jobs in (1, 2, 3))
@@ -706,7 +704,7 @@ def test_a_layout_is_learnt_by_another_where_a_reader_is_lost_or_slow(folder, re
 
 def test_layouts_are_passed_on_and_the_earliest_forgotten():
     layouts = readers._Layouts()
-    for number in range(readers._LAYOUTS + 1):
+    for number in range(MAX_WORKBOOKS + 1):
         layout = bytes([number])
         assert layouts.of(layout) == b""
         assert layouts.of(layout) is None

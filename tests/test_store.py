@@ -374,6 +374,11 @@ def test_remove(folder):
     assert refused.startswith("1\nError: the store holds no report of KZ-75 for 2023-12")
     assert told("store", "--remove", PERIOD).startswith("0\nremoved KZ-10")
     assert files(folder) == {}
+    own().put("2022-12", [taken("KZ-75", "2022-12", more=1), taken("KZ", "2022-12")])
+    assert told("store", "--remove", "2022-12").splitlines()[1:] == [
+        "removed KZ 2022-12 (KZ.xlsx)",
+        "removed KZ-75 2022-12 (KZ-75.xlsx); the bundled report counts again",
+    ]
     assert told("store", "--remove", "../../etc").startswith("1\nError: the store holds no report")
     assert told("store", "--region", "KZ-75").startswith("2\n")
 

@@ -275,10 +275,7 @@ def _cell(value: str | float | None) -> str:
         return "a blank"
     if not isinstance(value, str):
         return f"{value:.15g}"
-    text = (
-        " as a text" if value.strip().lstrip("+-").isdecimal() else ""
-    )  # or with blanks around it
-    return _quoted(value) + text
+    return _quoted(value) + " as a text" * value.lstrip("+-").isdecimal()
 
 
 def _rounded(money: pl.Series) -> pl.Series:

@@ -26,7 +26,8 @@ MAX_ROWS = 10_000
 MAX_COLUMNS = 256
 MAX_MERGED = 100_000  # cells that lie in merges
 MAX_TAGS = 250_000  # tags and attributes of a part that is looked at one by one
-MAX_PLANS = 624  # layouts that are remembered: one of 26 sheets for each region, if need be …
+MAX_WORKBOOKS = 24  # kinds of workbooks that are remembered: each region's own, if need be …
+MAX_PLANS = MAX_WORKBOOKS * 26  # … with the layouts of their sheets …
 MAX_PLAN_BYTES = 2**20  # … if they are as small as those of reports
 MAX_FRAME_BYTES = 2**16  # what stands around the list of cells in one that is remembered
 
