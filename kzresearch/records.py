@@ -251,13 +251,13 @@ def environment() -> Environment:
     return _known[1]
 
 
-def _files() -> dict[Path, list[Path]]:
+def _files() -> dict[str, list[str]]:
     """The bundled tables, and the files of the package that its behaviour depends on."""
-    data, package = data_dir(), Path(__file__).parent
+    data, package = str(data_dir()), str(Path(__file__).parent)
     code = _tree(package, (".py", ".csv", ".j2", ".css", ".js", ".json", ".typ"))
     return {
         data: _tree(data, (".parquet", ".csv", ".toml")),
-        package: [path for path in code if data not in path.parents],
+        package: [path for path in code if not path.startswith(data + os.sep)],
     }
 
 
@@ -268,9 +268,8 @@ def _stamp() -> object:
 
     files = [path for tree in _files().values() for path in tree]
     # Where packages are installed; another folder on the path changes with every file in it.
-    places = [Path(place) for place in sys.path if place.endswith("-packages")]
-    places = [place for place in places if place.is_dir()]
-    stats = [(str(path), path.stat()) for path in (*files, *places)]
+    places = [p for p in sys.path if p.endswith("-packages") and os.path.isdir(p)]  # noqa: PTH112
+    stats = [(path, os.stat(path)) for path in (*files, *places)]  # noqa: PTH116
     files_and_places = [(path, stat.st_mtime_ns, stat.st_size) for path, stat in stats]
     versions = [id(one) for one in codebook.forms()]
     return files_and_places, store().where, dict(store().tags()), versions
@@ -454,18 +453,20 @@ def _git() -> Json | None:
         return None
 
 
-def _tree(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+def _tree(folder: str, endings: tuple[str, ...]) -> list[str]:
+    """Paths as text: this is done in every run, and `Path` takes most of the time."""
     return sorted(
-        Path(place) / name
+        f"{place}{os.sep}{name}"
         for place, _, names in os.walk(folder)
         for name in names
         if name.endswith(endings)
     )
 
 
-def _checksums(folder: Path, files: list[Path]) -> dict[str, str]:
+def _checksums(folder: str, files: list[str]) -> dict[str, str]:
     return {
-        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
+        Path(p).relative_to(folder).as_posix(): hashlib.sha256(Path(p).read_bytes()).hexdigest()
+        for p in files
     }
 
 

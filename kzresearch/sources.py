@@ -85,13 +85,7 @@ def own_workbooks(workbooks: Collection[str]) -> set[str]:
 
 def raw_files(source_id: str, file: Path | None = None) -> list[RawFile]:
     """The raw files of one source, in the order of `sources.toml`."""
-    names = RawFile.__dataclass_fields__
-    return [
-        RawFile(source_id, **{k: v for k, v in entry.items() if k in names})
-        for block in read_sources(file)
-        if block["id"] == source_id
-        for entry in block.get("file", [])
-    ]
+    return [one for one in _every_file(file) if one.source == source_id]
 
 
 def load_sources() -> dy.DataFrame[Sources]:
@@ -445,8 +439,18 @@ def _cache() -> Path:
     return platformdirs.user_cache_path("kzresearch") / "raw"
 
 
-def _every_file() -> list[RawFile]:
-    return [file for block in read_sources() for file in raw_files(block["id"])]
+def _every_file(file: Path | None = None) -> tuple[RawFile, ...]:
+    return _files(file or data_dir() / "sources.toml")
+
+
+@cache
+def _files(file: Path) -> tuple[RawFile, ...]:
+    names = RawFile.__dataclass_fields__
+    return tuple(
+        RawFile(block["id"], **{k: v for k, v in entry.items() if k in names})
+        for block in _blocks(file)
+        for entry in block.get("file", [])
+    )
 
 
 def _folder(file: RawFile) -> str:

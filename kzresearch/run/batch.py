@@ -20,7 +20,7 @@ from kzresearch.run.outputs import Outputs
 from kzresearch.run.pool import PageError, Pool
 from kzresearch.run.progress import Progress
 from kzresearch.run.results import Kept, collect, light
-from kzresearch.run.single import FAST, STOCK, Task
+from kzresearch.run.single import FAST, STOCK, Task, indented
 
 if TYPE_CHECKING:
     import polars as pl
@@ -230,7 +230,7 @@ def leave_record(outputs: Outputs, task: Task, content: bytes) -> Json:
 
 def record_file(record: Json) -> bytes:
     """The content of the file of a record."""
-    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+    return (indented(record, "  ") + "\n").encode()
 
 
 def batch(

@@ -48,10 +48,8 @@ def scrub(executed: Json) -> None:
                 clean = of_error if output["name"] == "stderr" else put_out
                 output["text"] = clean(output["text"])
             else:
-                output["data"] = {
-                    mime: _scrubbed(one, put_out) for mime, one in output["data"].items()
-                }
-                output["metadata"] = _scrubbed(output["metadata"], put_out)
+                _scrub_texts(output["data"], put_out)
+                _scrub_texts(output["metadata"], put_out)
 
 
 def scrubbed_message(text: str) -> str:
@@ -59,13 +57,17 @@ def scrubbed_message(text: str) -> str:
     return _error_cleaner()(text)
 
 
-def _scrubbed(value: Any, clean: Callable[[str], str]) -> Any:
-    """The value, the texts in it cleaned."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict):
-        return type(value)({clean(key): _scrubbed(one, clean) for key, one in value.items()})
-    return [_scrubbed(one, clean) for one in value] if isinstance(value, list) else value
+def _scrub_texts(within: Any, clean: Callable[[str], str]) -> None:
+    """Clean all texts in an object or a list, in place: most of them stay as they are."""
+    of_object = isinstance(within, dict)
+    for key, one in [*(within.items() if of_object else enumerate(within))]:
+        if isinstance(one, str):
+            if (cleaned := clean(one)) is not one:
+                within[key] = cleaned
+        elif isinstance(one, (dict, list)):
+            _scrub_texts(one, clean)
+        if of_object and (name := clean(key)) is not key:
+            within[name] = within.pop(key)
 
 
 def _cleaner() -> Callable[[str], str]:
@@ -74,7 +76,10 @@ def _cleaner() -> Callable[[str], str]:
     marks = {"/", os.sep, *(secret for secret, _ in _secrets())}  # one is in all that is replaced
 
     def clean(text: str) -> str:
-        if not any(mark in text for mark in marks):
+        for mark in marks:
+            if mark in text:
+                break
+        else:
             return text
         for what, name in replaced:
             text = text.replace(what, name)

@@ -10,9 +10,11 @@ import json
 import logging
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from json.encoder import encode_basestring as quoted
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -280,9 +282,28 @@ def _written(notebook: Any) -> bytes:
     """The notebook as nbformat writes it, without the copies that it makes of it first."""
     from nbformat.v4.rwbase import split_lines, strip_transient
 
-    bare = strip_transient(split_lines(notebook))
-    style: Any = {"ensure_ascii": False, "indent": 1, "separators": (",", ": ")}
-    return (json.dumps(bare, sort_keys=True, **style) + "\n").encode()
+    return (indented(strip_transient(split_lines(notebook)), " ", sorted) + "\n").encode()
+
+
+def indented(
+    value: Any, step: str, keys: Callable[[Json], Iterable[str]] = iter, line: str = "\n"
+) -> str:
+    """What `json.dumps(value, ensure_ascii=False, indent=step)` gives, in half the time.
+
+    `keys` puts the keys of an object in order.
+    """
+    kind, inner = type(value), line + step
+    if isinstance(value, str):
+        return quoted(value)
+    if kind is int or (kind is float and isfinite(value)):
+        return repr(value)
+    if value and isinstance(value, dict):
+        parts = [f"{quoted(k)}: {indented(value[k], step, keys, inner)}" for k in keys(value)]
+        return f"{{{inner}{f',{inner}'.join(parts)}{line}}}"
+    if value and isinstance(value, (list, tuple)):
+        parts = [indented(one, step, keys, inner) for one in value]
+        return f"[{inner}{f',{inner}'.join(parts)}{line}]"
+    return json.dumps(value)
 
 
 def _error(notebook: Any) -> Json | None:
