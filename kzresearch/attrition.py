@@ -89,7 +89,7 @@ def summary(flow: pl.DataFrame, cohort: pl.DataFrame) -> Markdown:
 
 
 def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
-    counts = dict(flow.select("step", "count").iter_rows())
+    counts = dict(zip(flow["step"], flow["count"], strict=True))
     gross = counts["gross_caseload"]
     outcomes = flow.filter(pl.col("kind") == "outcome", pl.col("count") > 0)
     if gross == 0:
@@ -127,7 +127,9 @@ def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
         carried=counts["gross_carried_over"],
         became="; ".join([f"**{said[0]}**", *said[1:]]),
     )
-    note = flow.filter(step="gross_caseload")["note"].item()
+    (note,) = (
+        line["note"] for line in flow.iter_rows(named=True) if line["step"] == "gross_caseload"
+    )
     if note:
         yield say("Mind: {note}.", note=note)
     of_year = {line["step"]: line for line in cohort.to_dicts()}
@@ -185,11 +187,11 @@ def comparison(
     own = datasets.row_of(article)
     if not re.fullmatch("article:[^:]+", own):
         raise UnknownValueError(f"{article} is no article: only an article is compared with others")
-    flow_of = {own: flows.flow_figures(period, region, own)}
     left_out = []
     rows = comparable(others)
+    flow_of = {own: flows.flow_figures(period, region, own, among=rows)}
     for row in rows:
-        found, reason = _found(period, region, own, row, rows)
+        found, reason = _found(period, region, own, row)
         if found:
             flow_of[row] = found
         if reason:
@@ -211,9 +213,7 @@ def comparable(compare: str) -> list[str]:
     return list(dict.fromkeys(rows))
 
 
-def _found(
-    period: str, region: str, own: str, row: str, rows: list[str]
-) -> tuple[_Flow | None, str | None]:
+def _found(period: str, region: str, own: str, row: str) -> tuple[_Flow | None, str | None]:
     """The flow of one of the rows to set beside the article's, or why it is not, in a sentence."""
     name = _name(row, period)
     if row == own:
@@ -227,7 +227,7 @@ def _found(
             chapter=MILITARY,
         )
     try:
-        found = flows.flow_figures(period, region, row, among=rows)
+        found = flows.flow_figures(period, region, row)
     except UnknownValueError:
         return None, say(
             "No comparison with {name}: {period} reports nothing on it.", name=name, period=period
@@ -337,7 +337,7 @@ def double_counting(flow: pl.DataFrame) -> pl.DataFrame:
     (offences), `share_terminated`, `share_sent_to_court`; no row where the caseload is not reported
     or nothing was terminated.
     """
-    counts = dict(flow.select("step", "count").iter_rows())
+    counts = dict(zip(flow["step"], flow["count"], strict=True))
     gross, ended = counts["gross_caseload"], counts["terminated_rehabilitating"]
     given = REPEATED if gross and ended else []
     parts = pl.DataFrame({"repeated": given}, schema={"repeated": pl.Float64})

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from kzresearch import datasets, sources
 from kzresearch.form_1m import codebook
 from kzresearch.form_1m.reader import SOURCE as FORM_1M
@@ -106,10 +104,9 @@ _IN_WORDS: dict[str, Callable[[str], str]] = {
 
 def source_line(period: str, region: str) -> str:
     """Where the form's figures come from, for below a chart or a table."""
-    held = datasets.coverage().filter(pl.col("period") == period)
-    if region != COUNTRY or not datasets.is_summed(period):
-        held = held.filter(pl.col("region") == region)
-    ids = held["source"].unique().sort(descending=True).to_list()
+    summed = region == COUNTRY and datasets.is_summed(period)
+    held = {source for of, source in datasets.covered(period) if summed or of == region}
+    ids = sorted(held, reverse=True)
     if FORM_1M in ids:  # the workbooks' own figures go before a publication's about them
         ids = [FORM_1M]
     named = "; ".join(say(sources.source(source_id)["attribution"]) for source_id in ids)
@@ -123,11 +120,11 @@ def _books(period: str, region: str) -> str:
         return say("The region's workbook; military, transport and central bodies file their own")
     if not datasets.is_summed(period):
         return say("The national workbook")
-    held = datasets.coverage().filter(pl.col("period") == period, pl.col("source") == FORM_1M)
+    held = [region for region, source in datasets.covered(period) if source == FORM_1M]
     return say(
         "Sum of {n} regional {n:workbook|workbooks}; military, transport and central bodies file "
         "their own",
-        n=held.height,
+        n=len(held),
     )
 
 

@@ -406,7 +406,7 @@ def _bundled_coverage() -> dict[str, set[tuple[str, str]]]:
     return held
 
 
-def _covered(period: str) -> set[tuple[str, str]]:
+def covered(period: str) -> set[tuple[str, str]]:
     """Region and source of what is held of one period: of the others nothing is looked at."""
     ours = {(one.region, SOURCE) for one in store().of(period)}
     return _bundled_coverage().get(period, set()) | ours
@@ -473,7 +473,7 @@ def _held(periods: list[str] | None, regions: list[str] | None) -> dict[str, lis
     """Period → the regions asked for that it holds as reported; the country only by name."""
     held: dict[str, list[str]] = {}
     for period in periods or _periods():
-        there = sorted({region for region, _ in _covered(period)})
+        there = sorted({region for region, _ in covered(period)})
         asked = [one for one in there if one != COUNTRY] if regions is None else regions
         found = [region for region in there if region in asked]
         if found or (COUNTRY in asked and is_summed(period)):
@@ -496,7 +496,7 @@ def is_summed(period: str) -> bool:
 
 
 def _reported_by_workbooks(period: str) -> set[str]:
-    return {region for region, source in _covered(period) if source == SOURCE}
+    return {region for region, source in covered(period) if source == SOURCE}
 
 
 def _country(wanted: pl.Expr, period: str) -> pl.LazyFrame:

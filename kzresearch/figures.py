@@ -186,7 +186,7 @@ class Lookup:
 
     def __init__(self, frame: pl.DataFrame) -> None:
         place = ("section", "row", "measure")
-        self._lines = frame.rows_by_key(place, named=True, unique=True)
+        self._lines = {tuple(line[n] for n in place): line for line in frame.iter_rows(named=True)}
         if len(self._lines) < frame.height:
             twice = frame.filter(frame.select(place).is_duplicated()).select(place).row(0)
             raise KzresearchError(

@@ -177,11 +177,11 @@ def flow_figures(
 ) -> tuple[dict[str, tuple[str, Figure]], dict[str, Figure]]:
     """`case_flow` as figures: the bases by name, each with its label, and the steps by name.
 
-    `among` names rows, this one too, whose flows are asked for one after another: all are read at once.
+    `among` names rows whose flows are asked for next: all are read at once.
     """
     section = "R1-1" if cohort else "R1"
     row = datasets.row_of(article)
-    lookup = _read(datasets.state(period), period, region, tuple(among) or (row,))
+    lookup = _read(period, region, row, among)
     if not any((where, row, "registered") in lookup for where in SECTIONS):
         datasets.check_reported(period, region, row)
 
@@ -206,14 +206,22 @@ def flow_figures(
     return bases, steps
 
 
+def _read(period: str, region: str, row: str, among: Sequence[str]) -> figures.Lookup:
+    """What is reported on the row; kept, for a notebook asks for one article again and again."""
+    known = _kept(datasets.state(period), period, region)
+    if new := [one for one in dict.fromkeys([row, *among]) if one not in known]:
+        frame = datasets.load_form_1m(period, region, SECTIONS, row=new)
+        if frame["source"].n_unique() > 1:
+            alone = pl.col("source").n_unique().over("row") == 1
+            frame = frame.filter(alone | (pl.col("source") == FORM_1M))
+        known |= dict.fromkeys(new, figures.Lookup(frame))
+    return known[row]
+
+
 @lru_cache(maxsize=8)
-def _read(_state: object, period: str, region: str, rows: tuple[str, ...]) -> figures.Lookup:
-    """What is reported on the rows; kept, for a notebook asks for one article again and again."""
-    frame = datasets.load_form_1m(period, region, SECTIONS, row=rows)
-    if frame["source"].n_unique() > 1:
-        alone = pl.col("source").n_unique().over("row") == 1
-        frame = frame.filter(alone | (pl.col("source") == FORM_1M))
-    return figures.Lookup(frame)
+def _kept(_state: object, _period: str, _region: str) -> dict[str, figures.Lookup]:
+    """Row → what was read of it with others."""
+    return {}
 
 
 def labelled_figures(

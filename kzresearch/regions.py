@@ -77,24 +77,28 @@ def regions_reporting(period: str) -> list[str]:
 
 def change_of_bounds(region: str, period: str) -> str | None:
     """What happened to the region's bounds in the period's year, in words; None if nothing."""
-    regions, year = load_regions(former=True), int(period[:4])
-    new = regions.filter(pl.col("valid_from").dt.year() == year)
-    changed = regions.filter(
-        (pl.col("region") == region),
-        pl.col("region").is_in(new["region"].implode())
-        | pl.col("region").is_in(new["unit_17"].implode())
-        | (pl.col("valid_to").dt.year() == year),
-    )
-    return say(changed["note"].item()) if changed.height else None
+    year, known = int(period[:4]), _by_code()
+    if region not in known:
+        return None
+    new = [one for one in known.values() if one["valid_from"] and one["valid_from"].year == year]
+    changed = {code for one in new for code in (one["region"], one["unit_17"])}
+    changed |= {
+        code for code, one in known.items() if one["valid_to"] and one["valid_to"].year == year
+    }
+    return say(known[region]["note"]) if region in changed else None
 
 
 def region_name(region: str) -> str:
     """Name of a region or of the country, in the reader's language."""
     if region == COUNTRY:
         return say("Kazakhstan")
-    table = load_regions(former=True)
-    line = table.row(by_predicate=pl.col("region") == region, named=True)
-    return line[f"name_{current()}"]
+    name: str = _by_code()[region][f"name_{current()}"]
+    return name
+
+
+@cache
+def _by_code() -> dict[str, dict[str, Any]]:
+    return {one["region"]: one for one in load_regions(former=True).iter_rows(named=True)}
 
 
 def short_name(region: str) -> str:

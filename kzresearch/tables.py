@@ -29,7 +29,7 @@ _HTML = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 <th scope="col" style="{{ style | replace('; white-space: nowrap', '') }}{% if width %}; width: {{ width }}%{% endif %}">{{ heading }}</th>
 {% endfor %}
 </tr></thead>
-{% for group, rows in groups %}
+{% for group, rows in groups.items() %}
 <tbody>
 {% if group is not none %}
 <tr><th scope="rowgroup" colspan="{{ columns | length }}" style="{{ left }}">{{ group }}</th></tr>
@@ -86,9 +86,10 @@ class Table:
             (self.headings.get(name, name), self._style(name), (self.widths or {}).get(name))
             for name in names
         ]
-        texts = self.frame.with_columns(pl.all().fill_null(""))
-        parts = texts.partition_by(self.group, maintain_order=True) if self.group else [texts]
-        groups = [(self.group and part[self.group][0], part.select(names).rows()) for part in parts]
+        groups: dict[str | None, list[list[Any]]] = {}
+        for line in self.frame.iter_rows(named=True):
+            rows = groups.setdefault(line[self.group] if self.group else None, [])
+            rows.append(["" if line[name] is None else line[name] for name in names])
         return _HTML.render(table=self, columns=columns, groups=groups, left=_LEFT).strip()
 
     @property

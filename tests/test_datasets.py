@@ -134,8 +134,8 @@ def test_unknown_filter_values_are_errors_with_near_matches(filters, message):
 
 
 def test_sum_that_lacks_a_region_warns(monkeypatch):
-    held = datasets._covered("2022-12") - {("KZ-10", "form_1m")}
-    monkeypatch.setattr(datasets, "_covered", lambda period: held)
+    held = datasets.covered("2022-12") - {("KZ-10", "form_1m")}
+    monkeypatch.setattr(datasets, "covered", lambda period: held)
     with pytest.warns(kz.IncompleteSumWarning, match="KZ in 2022-12 lacks KZ-10"):
         kz.load_form_1m(**R1, article="146")
 

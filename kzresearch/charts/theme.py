@@ -146,7 +146,8 @@ class Panels(_Drawn, alt.VConcatChart):
 def layer(rows: pl.DataFrame | alt.Data, kind: str, encoding: Channels, **look: Any) -> alt.Chart:
     """Marks of a kind, in Vega-Lite's own words: Altair's classes for them take three times as long."""
     mark: Any = AsItIs(type=kind, **look)
-    return alt.Chart(rows, mark=mark, encoding=AsItIs(**encoding))
+    channels: Any = AsItIs(**encoding)
+    return alt.Chart(rows, mark=mark, encoding=channels)
 
 
 def quantity(field: str, **more: Any) -> Channels:
@@ -161,7 +162,7 @@ def nominal(field: str, **more: Any) -> Channels:
 
 def rows(frame: pl.DataFrame, *columns: str) -> AsItIs:
     """What a chart shows, as a table that a reader can get: a chart's `usermeta`."""
-    shown = frame.select(columns or frame.columns)
+    shown = frame[list(columns)] if columns else frame
     return AsItIs(columns=shown.columns, rows=[list(row) for row in shown.iter_rows()])
 
 

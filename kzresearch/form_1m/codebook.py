@@ -459,6 +459,8 @@ def held(table: str, sections: list[str]) -> list[str]:
 def warm() -> None:
     """Read what lookups need; no polars query is made."""
     _names(forms())
+    for version in forms():
+        _lines_by_row(version)
 
 
 def row_names() -> pl.DataFrame:

@@ -28,6 +28,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from queue import Empty
 from types import SimpleNamespace
@@ -41,6 +42,7 @@ from ipykernel.kernelapp import IPKernelApp
 from jupyter_client.session import Session
 from nbformat.v4 import nbbase
 from nbformat.validator import get_validator, validate
+from papermill import engines
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
@@ -375,33 +377,39 @@ def _check_whole(node: Any, ref: str | None = None) -> None:
     For a part alone nbformat has another library that takes fifty times as long; what is not
     valid goes that way, for its words.
     """
-    cell = {"id": "a", "cell_type": "code", "metadata": {}, "source": "", "execution_count": None}
-    cell = node if "cell_type" in node else cell | {"outputs": [node]}
+    cell = node
+    if "cell_type" not in node:
+        cell = {"id": "a", "cell_type": "code", "metadata": {}, "source": ""}
+        cell |= {"execution_count": None, "outputs": [node]}
     whole = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
     if get_validator(4, 5).iter_errors(whole):
         validate(node, ref=ref, version=4)
 
 
 nbbase.validate = _check_whole
+# Papermill reads the beginning of each cell's time again, with a parser of all that people write.
+engines.dateutil = SimpleNamespace(parser=SimpleNamespace(parse=datetime.fromisoformat))
 
 
 def warm() -> None:
     """Make what a run needs and what may be made before a fork: no polars query, no thread."""
-    import altair as alt
     import nbformat
+    import polars as pl
 
     from kzresearch import datasets, language, sources
     from kzresearch.charts import theme
+    from kzresearch.run.scrub import scrubbed_message
 
     _Kernel.instance()
     application: Any = IPKernelApp
     application.patch_io(None)
     application.init_pdb(None)
     nbformat.reads(nbformat.writes(nbformat.v4.new_notebook()), as_version=4)
-    sources.read_sources()
+    sources.raw_files("")
     datasets.warm()
     language.warm()
-    one = theme.layer(alt.Data(url="none"), "point", {"x": theme.quantity("a")})
+    scrubbed_message("")
+    one = theme.layer(pl.DataFrame({"a": [1.0]}), "point", {"x": theme.quantity("a")})
     chart = theme.Layers(layer=[one, one], title=theme.heading("a", "b"), description="c")
     chart._repr_mimebundle_()
 
