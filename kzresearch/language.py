@@ -101,7 +101,7 @@ def noted(notes: str | None) -> str | None:
 
 def translated(text: str) -> str:
     """A text as the table has it in the reader's language, names in braces and all."""
-    return text if current() == "en" else _texts(current()).get(text, text)
+    return text if current() == "en" else _texts()[current()].get(text, text)
 
 
 def filled(text: str, **columns: Any) -> Any:
@@ -175,7 +175,7 @@ def warm() -> None:
     """Read what is said in each language, and how it writes months and numbers."""
     for language in LANGUAGES:
         with speaking(language):
-            _ = _texts(language), _plural(language), day(date.min), month(1), of_numbers()
+            _ = _texts()[language], _plural(language), day(date.min), month(1), of_numbers()
 
 
 def initials() -> str:
@@ -208,8 +208,16 @@ def collation() -> Callable[[str], Any]:
 
 
 @cache
-def _texts(language: str) -> dict[str, str]:
-    return {line["en"]: line[language] for line in table() if line[language]}
+def _texts() -> dict[str, dict[str, str]]:
+    """Language → English text → what is said in that language."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        header, *lines = csv.reader(file)
+    english = header.index("en")
+    return {
+        language: {line[english]: line[at] for line in lines if line[at]}
+        for at, language in enumerate(header)
+        if language in LANGUAGES
+    }
 
 
 def table() -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -95,13 +95,6 @@ def index_page(
 def _index_page(
     records: Sequence[Json], files: Collection[str], superseded: Sequence[Json], downloads: str
 ) -> str:
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"markdown": _markdown, "day": _day}
-    environment.globals |= {"say": marked, "status": status}
     script = (TEMPLATES / "index" / "runs.js").read_text(encoding="utf-8")
     names = {record["notebook"] for record in (*records, *superseded)}
     files = frozenset(files)
@@ -113,7 +106,7 @@ def _index_page(
         )
         for name in sorted(names, key=_rank)
     ]
-    return environment.get_template("index/runs.html.j2").render(
+    return _template().render(
         language=current(),
         alphabet=alphabet(),
         thousands=localised(","),
@@ -129,6 +122,20 @@ def _index_page(
         script=script,
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+@cache
+def _template() -> Any:
+    import mistune
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    # HTML in Markdown is shown, not obeyed, and links to scripts lead nowhere.
+    environment.filters |= {"markdown": mistune.create_markdown(escape=True), "day": _day}
+    environment.globals |= {"say": marked, "status": status}
+    return environment.get_template("index/runs.html.j2")
 
 
 def _about(records: Sequence[Json]) -> list[tuple[str, str]]:
@@ -341,10 +348,3 @@ def _links(run: Json, files: frozenset[str]) -> list[tuple[str, str]]:
 def _natural(value: object) -> Any:
     """A key by which 9 comes before 10, KZ-9 before KZ-10, and words are in their alphabet's order."""
     return collation()(re.sub(r"\d+", lambda digits: digits[0].zfill(20), str(value)))
-
-
-def _markdown(text: str) -> str:
-    """Markdown as HTML; HTML in it is shown, not obeyed, and links to scripts lead nowhere."""
-    import mistune
-
-    return str(mistune.create_markdown(escape=True)(text))

@@ -19,7 +19,7 @@ from kzresearch.run import DEFAULT_FORMATS, FORMATS
 from kzresearch.run.outputs import Outputs
 from kzresearch.run.pool import PageError, Pool
 from kzresearch.run.progress import Progress
-from kzresearch.run.results import Kept, collect, light
+from kzresearch.run.results import Kept, collect, light, prepare
 from kzresearch.run.single import FAST, STOCK, Task, indented
 
 if TYPE_CHECKING:
@@ -167,6 +167,8 @@ class Maker:
     pool: Pool
     formats: Sequence[str]
     force: bool
+    kept: Kept | None = None
+    """What is told of each record that is left."""
 
     def make(self, task: Task, tell: Callable[[int | None], None] = lambda _: None) -> Json:
         """Run the task where it has not been run; leave notebook, record and formats; the record."""
@@ -189,7 +191,7 @@ class Maker:
             tag, content = now, self.outputs.read(f"{task.stem}.ipynb")
 
     def _beside(self, task: Task, content: bytes, formats: Sequence[str]) -> Json:
-        record = leave_record(self.outputs, task, content)
+        record = leave_record(self.outputs, task, content, self.kept)
         missing = []
         for ending in formats:
             try:
@@ -219,12 +221,15 @@ def _by(record: Json, authors: Sequence[str]) -> bool:
     return not authors or record["authors"] == list(authors)
 
 
-def leave_record(outputs: Outputs, task: Task, content: bytes) -> Json:
+def leave_record(outputs: Outputs, task: Task, content: bytes, kept: Kept | None = None) -> Json:
     """Leave the record of an executed notebook beside it; the record."""
     from kzresearch import records
 
-    record = records.in_order(json.loads(content))
-    outputs.write(f"{task.stem}.json", record_file(record))
+    record, name = records.in_order(json.loads(content)), f"{task.stem}.json"
+    file = record_file(record)
+    tag = outputs.write(name, file)
+    if kept:
+        kept.hold(name, tag, file, record)
     return record
 
 
@@ -441,11 +446,13 @@ def make(
         see(planned, left_out)
         to_do = [one.task for one in planned if one.state != "done"]
         records = {one.task.stem: one.record for one in planned if one.record}
+        if to_do:
+            prepare()
         with Progress(len(to_do), options.progress, say) as progress:
             if pool:
                 if to_do and options.formats:
                     pool.expect_pages()
-                maker = Maker(outputs, pool, options.formats, options.force)
+                maker = Maker(outputs, pool, options.formats, options.force, kept)
                 made = _here(to_do, maker, progress)
             else:
                 made = _on_cluster(to_do, outputs, options, progress)

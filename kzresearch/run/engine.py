@@ -400,7 +400,10 @@ def warm() -> None:
     from kzresearch.charts import theme
     from kzresearch.run.scrub import scrubbed_message
 
+    # No debugger will ask for it: importing it takes long, and what it is made of is in each fork.
+    sys.modules["debugpy"] = None  # type: ignore[assignment]
     _Kernel.instance()
+    del sys.modules["debugpy"]
     application: Any = IPKernelApp
     application.patch_io(None)
     application.init_pdb(None)

@@ -90,6 +90,11 @@ class Kept:
                 self._read[name] = files[name], one
         return {name: one for name in names if (one := self._read[name][1])}
 
+    def hold(self, name: str, tag: str, content: bytes, record: Json) -> None:
+        """A record that was just left in a file with that tag: it need not be read again."""
+        self._files[record["run_id"]] = zlib.compress(content, 1)
+        self._read[name] = tag, light(record)
+
     def whole(self, record: Json) -> Json:
         """All of a record that is held lightly."""
         found: Json = json.loads(zlib.decompress(self._files[record["run_id"]]))
@@ -112,6 +117,16 @@ class Kept:
             return light(record)
         except (AttributeError, FileNotFoundError, ValueError, KeyError, TypeError):
             return None
+
+
+def prepare() -> None:
+    """Import and compile what `collect` needs: while the first runs start there is time for it."""
+    from kzresearch.form_1m import codebook
+    from kzresearch.publish.index import index_page
+
+    codebook.warm()
+    found = table([])
+    _ = parquet(found), in_lines(found), index_page([], [])
 
 
 def collect(outputs: Outputs, kept: Kept) -> None:

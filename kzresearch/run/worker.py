@@ -34,14 +34,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from kzresearch import records
 from kzresearch.run.scrub import scrubbed_message
 from kzresearch.run.single import FAILURE, FAST, STOCK, Failure, run_task
 
 HARMLESS = {"jemalloc_bg_thd", "polars-ooc-clea"}
 """The threads that polars and its allocator start at import, which may be forked; others may not."""
+OF_COMMANDS = {
+    *("__main__", "build", "cli", "cli_store", "cluster_readers", "completion", "exports"),
+    *("freedom_house", "ingesting", "lab", "publish", "readers", "run", "texts"),
+}
+"""What of the package notebooks do without, or import in little time."""
 LATE = ("narwhals._polars.dataframe", "narwhals.stable.v1._namespace", "polars._utils.udfs")
 """What altair and polars import when they are first used."""
 DIE_WITH_PARENT, ADOPT_ORPHANS = 1, 36
@@ -81,8 +84,10 @@ def main(what: str, folder: str) -> None:
 
 def _fork(events: _Events, home: Path) -> None:
     """Fork a process for each folder that a line names; say when it begins and how it ends."""
+    sys.modules["requests"] = _Later()  # type: ignore[assignment]
     from kzresearch.run import engine
 
+    del sys.modules["requests"]
     (home / "ipython").mkdir()
     os.environ["IPYTHONDIR"] = str(home / "ipython")  # none of the user's
     _import_everything()
@@ -126,6 +131,15 @@ def _fork(events: _Events, home: Path) -> None:
                     return
 
 
+class _Later:
+    """What papermill imports to fetch notebooks from an address; imported when one is."""
+
+    __spec__ = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module("requests"), name)
+
+
 class _Lines:
     """Lines of standard input, each a JSON text, as they come."""
 
@@ -151,14 +165,7 @@ def _import_everything() -> None:
     import kzresearch
 
     for module in pkgutil.walk_packages(kzresearch.__path__, "kzresearch."):
-        if module.name.split(".")[-1] not in {
-            "__main__",
-            "worker",
-            "cluster",
-            "cli",
-            "html",
-            "pdf",
-        }:
+        if module.name.split(".")[1] not in OF_COMMANDS:
             importlib.import_module(module.name)
     for name in ("altair", "IPython.core.logger", *LATE):
         importlib.import_module(name)
@@ -277,6 +284,8 @@ def _stock(events: _Events, folder: Path) -> None:
 
 
 def _until_input_ends(folder: Path) -> None:
+    import psutil
+
     while os.read(0, 1 << 16):
         pass
     for process in psutil.Process().children(recursive=True):
