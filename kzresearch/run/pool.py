@@ -40,7 +40,7 @@ _PATIENCE = 120
 """Seconds after which a process that starts runs, and has not begun this one, is given up."""
 _GRACE = 5
 """Seconds that a cell has to end when it is interrupted, before its process is killed."""
-_TICK = 0.1
+_TICK = 0.2
 """Seconds between two looks at a run's time and memory."""
 
 
@@ -193,17 +193,14 @@ class Pool:
                 self._warn(sentence)
 
     def _watched(self, task: Task, engine: str, tell: Callable[[int | None], None]) -> bytes:
-        with self._runs:
-            return self._watched_now(task, engine, tell)
-
-    def _watched_now(self, task: Task, engine: str, tell: Callable[[int | None], None]) -> bytes:
         folder = self._folder / f"run-{secrets.token_hex(6)}"
         started = datetime.now(UTC)
         try:
             folder.mkdir()
             task.save(folder)
-            with self._events(folder) as events:
-                fast = engine == FAST
+            # A run that is over gives its place to the next one, which is ready, before it is looked at.
+            with self._events(folder) as events, self._runs:
+                started, fast = datetime.now(UTC), engine == FAST
                 worker = self._start_parent() if fast else self._start("stock", folder)
                 self._bind(folder, worker)
                 if fast:
