@@ -15,9 +15,11 @@ parts otherwise depend on the time that printing takes. What a kernel's process 
 from __future__ import annotations
 
 import asyncio
+import builtins
 import codecs
 import contextvars
 import fcntl
+import importlib
 import logging
 import os
 import select
@@ -31,7 +33,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from queue import Empty
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import ipykernel
@@ -93,8 +95,8 @@ class _Session(Session):
                 os.write(fd, message["content"]["text"].encode("utf-8", "surrogateescape"))
             return message
         arrived = {**message, "buffers": named.get("buffers") or []}
-        for part in ("content", "metadata"):  # the rest is as it arrives: text, and times
-            arrived[part] = self.unpack(self.pack(message[part]))
+        # The rest is as it arrives: text, and times.
+        arrived["metadata"], arrived["content"] = map(self.unpack, self.serialize(message)[-2:])
         self.kept.append((stream, arrived))
         return message
 
@@ -400,10 +402,13 @@ def warm() -> None:
     from kzresearch.charts import theme
     from kzresearch.run.scrub import scrubbed_message
 
-    # No debugger will ask for it: importing it takes long, and what it is made of is in each fork.
+    # A kernel imports its debugger, which takes long and what it is made of is in each fork.
     sys.modules["debugpy"] = None  # type: ignore[assignment]
     _Kernel.instance()
     del sys.modules["debugpy"]
+    sys.breakpointhook = _of_debugger(sys, "breakpointhook")
+    for name in ("execfile", "runfile"):
+        setattr(builtins, name, _of_debugger(builtins, name))
     application: Any = IPKernelApp
     application.patch_io(None)
     application.init_pdb(None)
@@ -417,6 +422,16 @@ def warm() -> None:
     chart._repr_mimebundle_()
 
 
+def _of_debugger(module: ModuleType, name: str) -> Callable[..., Any]:
+    """A function that the debugger puts into a module when it is imported, which the first call does."""
+
+    def function(*given: Any, **named: Any) -> Any:
+        importlib.import_module("debugpy.server.api")
+        return getattr(module, name)(*given, **named)
+
+    return function
+
+
 def as_a_kernel() -> None:
     """Make of this process, forked from a warm one, what a kernel's process is to a notebook."""
     from IPython.core.profiledir import ProfileDir
@@ -426,6 +441,7 @@ def as_a_kernel() -> None:
     sys.argv = [str(launcher), "-f", str(connection), *ARGUMENTS]
     sys.argv.append("--HistoryManager.hist_file=:memory:")  # nbclient's own
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
+    os.environ["PYDEVD_USE_FRAME_EVAL"] = "NO"  # as the debugger sets it
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     if not os.environ.get("PYTHONSAFEPATH"):
         packages = (at for at, place in enumerate(sys.path) if place.endswith("-packages"))

@@ -457,7 +457,9 @@ sys.path
 ---
 os.getcwd(), os.listdir(), tempfile.gettempdir(), os.environ["TMPDIR"], os.environ["IPYTHONDIR"]
 ---
-sorted((name, value) for name, value in os.environ.items() if name != "JPY_PARENT_PID")
+# polars adds to the last of these in each process that imports it
+own = {"JPY_PARENT_PID", "_RJEM_MALLOC_CONF"}
+sorted((name, value) for name, value in os.environ.items() if name not in own)
 ---
 "JPY_PARENT_PID" in os.environ
 ---
