@@ -321,7 +321,7 @@ def run_record(
         "workbooks": _workbooks(results),
         "sources": [_source(source_id, results) for source_id in used],
         "data": now.data,
-        "code": now.code(json.loads(task.source)),
+        "code": now.code(task.content),
         "software": {"name": "kzresearch", "version": __version__, "git": now.git},
         "versions": now.versions,
         "engine": engine,
@@ -335,7 +335,7 @@ def _prose(task: Task, executed: Json) -> str | None:
     from kzresearch.notebooks import without_additions
 
     here = checksum(without_additions(executed, parameters=bool(task.parameters)))
-    return None if here == checksum(json.loads(task.source)) else here
+    return None if here == checksum(task.content) else here
 
 
 def _authors(notebook: Json) -> list[str]:

@@ -27,6 +27,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -41,6 +42,7 @@ from ipykernel.iostream import IOPubThread
 from ipykernel.iostream import OutStream as KernelStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
+from IPython.core import interactiveshell
 from jupyter_client.session import Session
 from nbformat.v4 import nbbase
 from nbformat.validator import get_validator, validate
@@ -50,7 +52,7 @@ from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
 
 from kzresearch.meanings import show_captions
-from kzresearch.run.single import ARGUMENTS
+from kzresearch.run.single import ARGUMENTS, content_of, read_ahead
 
 NAME = "kzresearch"
 """What the engine is registered as with papermill."""
@@ -128,6 +130,46 @@ class _Loop:
         """Stop: nothing more runs anyway."""
 
 
+class _Foreseen:
+    """What IPython makes of the texts of cells, found out ahead of a fork for all that come from it.
+
+    As long as the notebook has not changed how texts are read.
+    """
+
+    def __init__(self, texts: Any) -> None:
+        self._texts, self._transform = texts, texts.transform_cell
+        self._python: dict[str, str] = {}
+        self._is_async: dict[str, bool] = {}
+        self._before = self._ways()
+        texts.transform_cell = self.transform_cell
+        shell: Any = interactiveshell
+        self._should_be_async = shell._should_be_async  # noqa: SLF001
+        shell._should_be_async = self.should_be_async  # noqa: SLF001
+
+    def _ways(self) -> list[Any]:
+        texts = self._texts
+        return [*texts.cleanup_transforms, *texts.line_transforms, *texts.token_transformers]
+
+    def add(self, cell: str) -> None:
+        """A cell that is going to run; not one of which Python has something to say."""
+        with warnings.catch_warnings(record=True) as said, suppress(SyntaxError):
+            warnings.simplefilter("always")
+            python = self._transform(cell)
+            is_async = self._should_be_async(python)
+            if not said:
+                self._python[cell], self._is_async[python] = python, is_async
+
+    def transform_cell(self, cell: str) -> str:
+        """A cell as Python has it."""
+        known = self._python.get(cell) if self._ways() == self._before else None
+        return self._transform(cell) if known is None else known
+
+    def should_be_async(self, python: str) -> bool:
+        """Whether it waits for something at its top level."""
+        known = self._is_async.get(python)
+        return self._should_be_async(python) if known is None else known
+
+
 class _Kernel(IPythonKernel):
     """An IPython kernel without sockets and threads."""
 
@@ -156,6 +198,7 @@ class _Kernel(IPythonKernel):
             "storemagic"
         )  # as the kernel's application does
         show_captions(self.shell)  # as importing the package does in a kernel
+        self.foreseen = _Foreseen(self.shell.input_transformer_manager)
 
     def _abort_queues(self, subshell_id: str | None = None) -> None:
         """There is no queue."""
@@ -420,6 +463,18 @@ def warm() -> None:
     one = theme.layer(pl.DataFrame({"a": [1.0]}), "point", {"x": theme.quantity("a")})
     chart = theme.Layers(layer=[one, one], title=theme.heading("a", "b"), description="c")
     chart._repr_mimebundle_()
+
+
+def expect(folder: Path) -> None:
+    """Do ahead of forks what can be done for a notebook that is going to run."""
+    logging.disable()
+    # What is wrong with it is said by its run.
+    with suppress(Exception), warnings.catch_warnings(action="ignore"):
+        if source := read_ahead(folder):
+            for cell in content_of(source)["cells"]:
+                if cell["cell_type"] == "code":
+                    _Kernel.instance().foreseen.add("".join(cell["source"]))
+    logging.disable(logging.NOTSET)
 
 
 def _of_debugger(module: ModuleType, name: str) -> Callable[..., Any]:

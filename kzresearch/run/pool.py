@@ -48,7 +48,7 @@ def not_fast(task: Task) -> str | None:
     """Why a notebook cannot run in a forked process; None where it can."""
     if sys.platform != "linux":
         return "runs are forked on Linux alone"
-    kernel = json.loads(task.source)["metadata"].get("kernelspec", {}).get("name", "python3")
+    kernel = task.content["metadata"].get("kernelspec", {}).get("name", "python3")
     if kernel != "python3":
         return f"{task.notebook} asks for the kernel {kernel}"
     return None

@@ -13,6 +13,7 @@ import signal
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from json.encoder import encode_basestring as quoted
 from math import isfinite
 from pathlib import Path
@@ -58,6 +59,11 @@ class Task:
         return cls(notebook.name, notebook.source, values, run_id, notebook.own)
 
     @property
+    def content(self) -> Json:
+        """The notebook's JSON, which is not to be changed."""
+        return content_of(self.source)
+
+    @property
     def stem(self) -> str:
         """What the names of its files begin with."""
         return f"{self.notebook}-{self.run_id}"
@@ -78,6 +84,13 @@ class Task:
         """The task that `save` left."""
         about = json.loads((folder / "task.json").read_text(encoding="utf-8"))
         return cls(**about | {"source": (folder / NOTEBOOK).read_text(encoding="utf-8")})
+
+
+@lru_cache(maxsize=8)
+def content_of(source: str) -> Json:
+    """A notebook's JSON, which is not to be changed."""
+    content: Json = json.loads(source)
+    return content
 
 
 class Failure(Exception):  # noqa: N818
@@ -112,7 +125,7 @@ def run_task(folder: Path, engine: str, tell: Callable[[int], None]) -> None:
             on_cell_executed=keep,
         )
     now = records.environment()
-    if now.run_id(json.loads(task.source), task.parameters) != task.run_id:
+    if now.run_id(task.content, task.parameters) != task.run_id:
         raise Failure(
             "EnvironmentChanged",
             "the package, its data or what is installed was changed while the batch ran, and runs "
@@ -177,6 +190,21 @@ def ended_by(content: bytes, failure: Failure) -> bytes:
     return _written(notebook)
 
 
+_read: dict[str, Any] = {}
+"""What papermill reads of a notebook, by its text: ahead of the fork of a process that runs it."""
+
+
+def read_ahead(folder: Path) -> str | None:
+    """Read the folder's notebook for processes that are forked from this one; its text, if it is new."""
+    from papermill.iorw import load_notebook_node
+
+    source = (folder / NOTEBOOK).read_text(encoding="utf-8")
+    if source in _read:
+        return None
+    _read[source] = load_notebook_node(str(folder / NOTEBOOK))
+    return source
+
+
 def _prepared(task: Task, folder: Path) -> Any:
     """The notebook as papermill executes it: with its parameters, marked, without old errors."""
     from papermill.execute import prepare_notebook_metadata, remove_error_markers
@@ -185,7 +213,8 @@ def _prepared(task: Task, folder: Path) -> Any:
 
     from kzresearch.notebooks import worded
 
-    notebook = load_notebook_node(str(folder / NOTEBOOK))
+    # What is read ahead is changed here, and is this process's own.
+    notebook = _read.pop(task.source, None) or load_notebook_node(str(folder / NOTEBOOK))
     notebook = worded(notebook, task.parameters.get("language"))
     named = {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
     if not notebook["metadata"].get("kernelspec", {}).get("name"):

@@ -116,6 +116,7 @@ def _fork(events: _Events, home: Path) -> None:
                     if reason := _not_forkable():
                         events.send(run=folder, refused=reason)
                         continue
+                    engine.expect(Path(folder))
                     pid = os.fork()
                     if not pid:
                         _child(events, Path(folder), me)
