@@ -70,17 +70,21 @@ def origins(flow: pl.DataFrame, cohort: pl.DataFrame) -> pl.DataFrame:
     of_year), the last two null where that is not reported, or where more cases of the year than
     cases in all have a disposition.
     """
-    of_year = cohort.filter(kind="outcome").select("step", of_year="count")
-    carried = pl.col("count") - pl.col("of_year")
-    split = flow.filter(kind="outcome").join(of_year, on="step", how="left", maintain_order="left")
-    possible = (carried >= 0).all() & pl.col("of_year").is_not_null().all()
-    return split.select(
-        "label",
-        "count",
-        "share",
-        of_year=pl.when(possible).then("of_year"),
-        carried_over=pl.when(possible).then(carried),
-    )
+    of_year = dict(zip(cohort["step"], cohort["count"], strict=True))
+    outcomes = [
+        (line, line["count"], of_year.get(line["step"]))
+        for line in flow.iter_rows(named=True)
+        if line["kind"] == "outcome"
+    ]
+    told = all(now is not None and (n is None or now <= n) for _, n, now in outcomes)
+    lines = [
+        (line["label"], n, line["share"], now, None if n is None else n - now)
+        if told
+        else (line["label"], n, line["share"], None, None)
+        for line, n, now in outcomes
+    ]
+    numbers = dict.fromkeys(["count", "share", "of_year", "carried_over"], pl.Float64)
+    return pl.DataFrame(lines, schema={"label": pl.String, **numbers}, orient="row")
 
 
 def summary(flow: pl.DataFrame, cohort: pl.DataFrame) -> Markdown:
@@ -297,9 +301,12 @@ def _compared(
 
 def comparison_sentences(compared: pl.DataFrame) -> Markdown:
     """The relative risks of a `comparison` in words, one sentence for each offence."""
-    others = compared.filter(pl.col("row") != compared["row"].first())
+    of_row: dict[str, list[dict[str, Any]]] = {}
+    for line in compared.iter_rows(named=True):
+        of_row.setdefault(line["row"], []).append(line)
     said = []
-    for (label,), lines in others.group_by("label", maintain_order=True):
+    for lines in [*of_row.values()][1:]:
+        label = lines[0]["label"]
         parts = [
             say(
                 "{disposition} {share}, the relative risk {risk}",
@@ -307,9 +314,9 @@ def comparison_sentences(compared: pl.DataFrame) -> Markdown:
                 share=say(NOT_DEFINED) if line["share"] is None else percent(line["share"]),
                 risk=_risk(line),
             )
-            for line in lines.to_dicts()
+            for line in lines
         ]
-        said.append(f"- {str(label)[0].upper()}{str(label)[1:]}: {'; '.join(parts)}.")
+        said.append(f"- {label[0].upper()}{label[1:]}: {'; '.join(parts)}.")
     return captions.markdown("\n".join(said) or say("*There is no offence to compare with.*"))
 
 

@@ -167,20 +167,24 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
     """
     if not frame["count"].count():
         return Markdown(say("*{title}: no table, none of these figures is reported.*", title=title))
-    part = pl.col("kind") == "part"
-    order = pl.coalesce(pl.when(part).then("part_of"), "step")
-    places = {step: place for place, step in enumerate(frame.filter(~part)["step"])}
-    shown = (
-        frame.filter(~part | (pl.col("count") > 0))
-        .sort(order.replace_strict(places), part, maintain_order=True)
-        .select(
-            label=pl.concat_str(pl.when(part).then(pl.lit("· ")).otherwise(pl.lit("")), "label"),
-            count=pl.coalesce(flows.shown(), as_text("count", number)),
-            share=as_text("share", percent, null=""),
-            interval=as_limits("lower", "upper", percent),
-            origin=pl.struct("cells", "sources").map_elements(_origin, return_dtype=pl.String),
-        )
-    )
+    lines = frame.with_columns(shown=flows.shown()).to_dicts()
+    parts = [line for line in lines if line["kind"] == "part" and line["count"]]
+    wholes = [line for line in lines if line["kind"] != "part"]
+    lines = [
+        line
+        for whole in wholes
+        for line in (whole, *(part for part in parts if part["part_of"] == whole["step"]))
+    ]
+    shown = [
+        {
+            "label": f"· {line['label']}" if line["kind"] == "part" else line["label"],
+            "count": line["shown"] or number(line["count"]),
+            "share": "" if line["share"] is None else percent(line["share"]),
+            "interval": _limits(line["lower"], line["upper"], percent),
+            "origin": _origin(line),
+        }
+        for line in lines
+    ]
     headings = {
         "label": "",
         "count": say("Offences"),
@@ -188,7 +192,8 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
         "interval": say("95 % interval"),
         "origin": say("Taken from"),
     }
-    return Table(shown, title, source, headings, numbers=["count", "share", "interval"])
+    texts = pl.DataFrame(shown, schema=dict.fromkeys(headings, pl.String))
+    return Table(texts, title, source, headings, numbers=["count", "share", "interval"])
 
 
 def comparison(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
@@ -266,6 +271,10 @@ def as_limits(lower: str, upper: str, words: Callable[[float | None], str]) -> p
     """`0.6 % – 2.0 %`, empty where a limit is not defined."""
     both = [as_text(name, words, null="").replace("", None) for name in (lower, upper)]
     return pl.format("{} – {}", *both).fill_null("").alias("limits")
+
+
+def _limits(lower: float | None, upper: float | None, words: Callable[[float | None], str]) -> str:
+    return "" if None in (lower, upper) else f"{words(lower)} – {words(upper)}"
 
 
 def _origin(line: dict[str, Any]) -> str:

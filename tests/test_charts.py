@@ -1,6 +1,7 @@
 """The charts' data and words: what is drawn, how many marks, which sentence where nothing is."""
 
 import re
+from datetime import date
 from html import unescape
 
 import altair as alt
@@ -365,3 +366,23 @@ def test_words_on_where_cases_came_from_do_not_lie_upon_each_other(region, artic
     assert top + dust >= 0
     assert top < above <= below + dust
     assert below < bottom <= height + dust
+
+
+def test_charts_in_vega_lites_own_words_are_those_of_altair():
+    rows = pl.DataFrame({"a": [1.5, None], "b": ["x", "y"], "n": [1, 2], "t": [True, False]})
+    encoding = {"x": quantity("a"), "y": {"field": "b", "type": "nominal", "sort": None}}
+    mark = {"type": "bar", "color": "red"}
+    plain = alt.Chart(rows, mark=mark, encoding=alt.FacetedEncoding(**encoding))
+    ours = layer(rows, "bar", encoding, color="red")
+    with alt.theme.enable("kzresearch"):
+        expected = alt.LayerChart(layer=[plain, plain], width=300).to_dict()
+    assert Layers(layer=[ours, ours], width=300).to_dict() == expected
+    changed = Layers(layer=[ours.encode(tooltip="b:N"), ours]).to_dict()["layer"]
+    assert changed[0]["encoding"].keys() == {"x", "y", "tooltip"}
+    assert changed[1]["encoding"].keys() == {"x", "y"}
+
+
+def test_dates_in_a_chart_are_written_as_altair_writes_them():
+    rows = pl.DataFrame({"a": [date(2022, 1, 31)]})
+    chart = Layers(layer=[layer(rows, "bar", {"x": {"field": "a", "type": "temporal"}})])
+    assert [*chart.to_dict()["datasets"].values()] == [[{"a": "2022-01-31T00:00:00"}]]

@@ -4,11 +4,14 @@ import json
 
 import nbformat
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from kzresearch import records
 from kzresearch.records import RecordError
 from kzresearch.run.batch import Block, Options, make
+from kzresearch.run.single import indented
 from tests.conftest import whole
 from tests.run.made import RECORDS, made
 
@@ -128,3 +131,17 @@ def test_an_unreadable_file_is_refused(tmp_path):
         records.read(tmp_path / "x.json")
     with pytest.raises(RecordError, match="cannot read"):
         records.read(tmp_path)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+VALUES = st.recursive(
+    SCALARS, lambda of: st.lists(of) | st.lists(of).map(tuple) | st.dictionaries(st.text(), of)
+)
+
+
+@given(VALUES)
+def test_json_with_indents_is_that_of_the_standard_library(value):
+    expected = json.dumps(value, ensure_ascii=False, indent=2)
+    assert indented(value, "  ") == expected
+    expected = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True)
+    assert indented(value, " ", sorted) == expected

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 from bs4 import BeautifulSoup
 
+import kzresearch as kz
 from kzresearch.tables import Table
 
 FRAME = pl.DataFrame(
@@ -70,3 +71,20 @@ def test_the_text_beside_it_names_no_place_in_memory():
         "Title",
         "by sex\twomen\t1,234",
     ]
+
+
+def test_parts_of_a_disposition_stand_below_it():
+    flow = kz.case_flow("2022-12")
+    shown = kz.tables.flow(flow, "Torture", "Form 1-M").frame["label"].to_list()
+    known = {line["step"]: line for line in flow.to_dicts()}
+    expected = []
+    for line in known.values():
+        if line["kind"] != "part":
+            expected.append(line["label"])
+            expected += [
+                f"· {part['label']}"
+                for part in known.values()
+                if part["kind"] == "part" and part["part_of"] == line["step"] and part["count"]
+            ]
+    assert shown == expected
+    assert 0 < sum(label.startswith("· ") for label in shown) < len(shown)

@@ -24,6 +24,7 @@ import kzresearch as kz
 from kzresearch import records
 from kzresearch.errors import OutputError, ParameterError, UnknownValueError
 from kzresearch.publish import cite
+from kzresearch.run import batch as batches
 from kzresearch.run import results
 from kzresearch.run.batch import as_they_end
 from kzresearch.run.outputs import Outputs
@@ -642,6 +643,26 @@ def test_records_are_held_lightly_and_their_figures_put_together_in_parts(tmp_pa
     again = results.table([*light.values()], kept.whole)
     assert again.equals(kz.results(tmp_path / "out"))
     assert again.height == 3 * 2
+
+
+def test_a_batch_holds_what_it_leaves_as_it_would_read_it(tmp_path, monkeypatch):
+    path = made(tmp_path / "one.ipynb", *RECORDS)
+    held, collected = [], batches.collect
+
+    def noted(outputs, kept):
+        held.append((kept.records(outputs.files()), kept))
+        collected(outputs, kept)
+
+    monkeypatch.setattr(batches, "collect", noted)
+    monkeypatch.setattr(results.Kept, "_record", lambda *_: pytest.fail("a record is read again"))
+    kz.batch(str(path), {"n": [1, 2]}, out=tmp_path / "out", formats=[])
+    monkeypatch.undo()
+    outputs, ((light, kept),) = Outputs(tmp_path / "out"), held
+    again = results.Kept(outputs)
+    assert light == again.records(outputs.files())
+    assert len(light) == 2
+    for one in light.values():
+        assert kept.whole(one) == again.whole(one)
 
 
 def test_python_refuses_what_the_command_refuses(tmp_path):

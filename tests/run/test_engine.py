@@ -140,3 +140,33 @@ def test_error_of_a_cell_ends_the_run_as_papermill_does(tmp_path, features):
     states = [cell["metadata"].get("papermill", {}).get("status") for cell in fast["cells"]]
     assert states.count("failed") == 1
     assert states[-1] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("stream", {"text": 5}),
+        ("display_data", {"data": {"text/plain": 1}, "metadata": {}}),
+        ("display_data", {"data": {"application/x+json": {"a": [1]}}, "metadata": {}}),
+        ("execute_result", {"data": {"text/plain": "1"}, "metadata": {}, "execution_count": "1"}),
+        ("error", {"ename": "E", "evalue": "v", "traceback": ["a", 1]}),
+        ("error", {"ename": "E", "evalue": "v", "traceback": ["a"]}),
+    ],
+)
+def test_outputs_are_refused_and_taken_in_the_words_of_nbformat(kind, content):
+    from kzresearch.run import engine
+
+    def verdict(validate) -> str | None:
+        node = nbformat.from_dict({"output_type": kind, "name": "stdout", **content})
+        if kind != "stream":
+            del node["name"]
+        try:
+            validate(node, kind)
+        except nbformat.ValidationError as error:
+            return str(error)
+        return None
+
+    def alone(node, ref: str) -> None:
+        nbformat.validate(node, ref=ref, version=4)
+
+    assert verdict(engine._check_whole) == verdict(alone)

@@ -488,6 +488,34 @@ type(get_ipython()).__name__, type(get_ipython().display_pub).__name__, type(get
 ---
 sorted(name for name in globals() if not name.startswith("_i"))
 """,
+    "texts": r"""
+1 is 1
+---
+def loud(lines):
+    return [line.replace("whisper", "print") for line in lines]
+get_ipython().input_transformers_cleanup.append(loud)
+---
+whisper("heard")
+---
+get_ipython().input_transformers_cleanup.remove(loud)
+---
+whisper("not heard")
+---
+import asyncio
+await asyncio.sleep(0)
+---
+%time 1
+---
+!echo "$HOME" | wc -l
+---
+asyncio?
+---
+callable(execfile), callable(runfile)
+---
+    print("indented")
+---
+>>> print("with a prompt")
+""",
     "libraries": r"""
 import polars as pl
 frame = pl.DataFrame({"a": range(100_000), "b": [k % 7 for k in range(100_000)]})
