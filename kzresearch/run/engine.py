@@ -32,12 +32,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from queue import Empty
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import ipykernel
+from ipykernel import ipkernel
 from ipykernel.iostream import IOPubThread
 from ipykernel.iostream import OutStream as KernelStream
 from ipykernel.ipkernel import IPythonKernel
@@ -432,6 +434,10 @@ def _check_whole(node: Any, ref: str | None = None) -> None:
 
 
 nbbase.validate = _check_whole
+# A kernel asks for each cell anew what a function takes.
+_kernels: Any = ipkernel
+_accepted = lru_cache(maxsize=8)(_kernels._accepts_parameters)  # noqa: SLF001
+_kernels._accepts_parameters = lambda function, names: _accepted(function, tuple(names))  # noqa: SLF001
 # Papermill reads the beginning of each cell's time again, with a parser of all that people write.
 engines.dateutil = SimpleNamespace(parser=SimpleNamespace(parse=datetime.fromisoformat))
 

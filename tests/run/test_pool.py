@@ -504,7 +504,7 @@ whisper("not heard")
 import asyncio
 await asyncio.sleep(0)
 ---
-%time 1
+%precision 3
 ---
 !echo "$HOME" | wc -l
 ---
