@@ -86,10 +86,13 @@ class Table:
             (self.headings.get(name, name), self._style(name), (self.widths or {}).get(name))
             for name in names
         ]
-        groups: dict[str | None, list[list[Any]]] = {}
-        for line in self.frame.iter_rows(named=True):
+        others = [name for name, kind in self.frame.schema.items() if kind != pl.String]
+        texts = self.frame.with_columns(pl.col(others).cast(pl.String)) if others else self.frame
+        groups: dict[str | None, list[list[str]]] = {} if self.group else {None: []}
+        for given in texts.iter_rows(named=True):
+            line = {name: text or "" for name, text in given.items()}
             rows = groups.setdefault(line[self.group] if self.group else None, [])
-            rows.append(["" if line[name] is None else line[name] for name in names])
+            rows.append([line[name] for name in names])
         return _HTML.render(table=self, columns=columns, groups=groups, left=_LEFT).strip()
 
     @property

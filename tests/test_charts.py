@@ -386,3 +386,29 @@ def test_dates_in_a_chart_are_written_as_altair_writes_them():
     rows = pl.DataFrame({"a": [date(2022, 1, 31)]})
     chart = Layers(layer=[layer(rows, "bar", {"x": {"field": "a", "type": "temporal"}})])
     assert [*chart.to_dict()["datasets"].values()] == [[{"a": "2022-01-31T00:00:00"}]]
+
+
+def test_what_a_user_does_to_a_copy_of_a_chart_is_not_done_to_the_chart():
+    chart = kz.charts.bars(pl.DataFrame({"label": ["a"], "value": [1.0]}), "T", "n", "S")
+    before = chart.to_json()
+    given = chart.to_dict()
+    given["usermeta"]["rows"][0][1] = 999
+    given["layer"][0]["encoding"]["x"]["title"] = "persons"
+    for one in (chart.copy(), chart.properties(width=3)):
+        one.layer[0].encoding["x"]["title"] = "persons"
+        one.layer[0].mark["color"] = "white"
+    chart.copy().usermeta["columns"].append("more")
+    chart._repr_mimebundle_()[kz.charts.MIME]["usermeta"]["rows"].clear()
+    assert chart.to_json() == before
+    assert "T" in repr(chart)
+
+
+def test_what_a_user_asks_of_rows_in_charts_counts_for_the_projects_charts_too():
+    rows = pl.DataFrame({"label": [str(n) for n in range(5001)], "value": [1.0] * 5001})
+    chart = kz.charts.bars(rows, "T", "n", "S")
+    with pytest.raises(alt.MaxRowsError):
+        chart.to_dict()
+    with alt.data_transformers.enable("default", max_rows=None):
+        assert max(map(len, chart.to_dict()["datasets"].values())) == 5001
+    with alt.data_transformers.enable("default", max_rows=1), pytest.raises(alt.MaxRowsError):
+        kz.charts.bars(rows.head(2), "T", "n", "S").to_dict()

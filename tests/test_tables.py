@@ -34,6 +34,18 @@ def test_a_table_has_a_caption_scopes_and_its_source():
     assert "text-align: left" in rows[0].th["style"]
 
 
+def test_what_is_no_text_is_written_as_polars_writes_it():
+    frame = pl.DataFrame(
+        {"a": ["x", "y"], "b": [True, None], "c": [1, None], "d": [float("nan"), 1.5]}
+    )
+    rows = read(Table(frame, "T", "S", {})).tbody.find_all("tr")
+    assert [[cell.text for cell in row.find_all("td")] for row in rows] == [
+        ["true", "1", "NaN"],
+        ["", "", "1.5"],
+    ]
+    assert len(read(Table(frame.clear(), "T", "S", {})).find_all("tbody")) == 1
+
+
 def test_groups_stand_above_their_rows():
     bodies = read(Table(FRAME, "Title", "Source", HEADINGS, group="by")).find_all("tbody")
     assert [body.find("th", scope="rowgroup").text for body in bodies] == ["by sex", "by age"]

@@ -7,6 +7,7 @@ and which stays in the notebook's output, the same in every run.
 from __future__ import annotations
 
 import textwrap
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import altair as alt
@@ -103,19 +104,29 @@ alt.data_transformers.register("kzresearch", _values)
 
 
 class AsItIs(alt.VegaLiteSchema):
-    """Part of a chart in Vega-Lite's own words, which `copy` and `to_dict` take as a whole.
+    """Part of a chart in Vega-Lite's own words, of which Altair looks at no value.
 
-    Altair's own parts are copied, and each value in them looked at, several times for each layer.
+    It would do so several times for each layer.
     """
 
     _schema: ClassVar[dict[str, Any]] = {"type": "object"}
 
     def __deepcopy__(self, _: Any = None) -> AsItIs:
-        return self
+        return AsItIs(**_copied(self._kwds))
+
+    def __repr__(self) -> str:
+        return repr(self._kwds)
 
     def to_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
-        """The words."""
-        return self._kwds
+        """The words, in an object of the caller's own."""
+        words: dict[str, Any] = _copied(self._kwds)
+        return words
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _copied(one) for name, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value
 
 
 class _Drawn:
@@ -126,8 +137,9 @@ class _Drawn:
 
     def to_dict(self, *how: Any, **more: Any) -> Any:
         """The chart's specification, with the look."""
-        asked = alt.data_transformers.active
-        rows = alt.data_transformers.enable("kzresearch" if asked == "default" else asked)
+        asked = alt.data_transformers  # a user may have asked for more rows, or another way
+        by_default = asked.active == "default" and not asked.options
+        rows = asked.enable("kzresearch") if by_default else nullcontext()
         with alt.theme.enable("kzresearch"), rows, debug_mode(False):
             return super().to_dict(*how, **more)  # type: ignore[misc]
 

@@ -15,11 +15,9 @@ parts otherwise depend on the time that printing takes. What a kernel's process 
 from __future__ import annotations
 
 import asyncio
-import builtins
 import codecs
 import contextvars
 import fcntl
-import importlib
 import logging
 import os
 import select
@@ -33,9 +31,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
+from operator import is_
 from pathlib import Path
 from queue import Empty
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import ipykernel
@@ -44,10 +43,10 @@ from ipykernel.iostream import IOPubThread
 from ipykernel.iostream import OutStream as KernelStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
-from IPython.core import interactiveshell
+from IPython.core import inputtransformer2, interactiveshell
 from jupyter_client.session import Session
-from nbformat.v4 import nbbase
-from nbformat.validator import get_validator, validate
+from nbformat.json_compat import FastJsonSchemaValidator
+from nbformat.validator import get_validator
 from papermill import engines
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
@@ -135,22 +134,30 @@ class _Loop:
 class _Foreseen:
     """What IPython makes of the texts of cells, found out ahead of a fork for all that come from it.
 
-    As long as the notebook has not changed how texts are read.
+    As long as the notebook has changed nothing of how texts are read.
     """
 
     def __init__(self, texts: Any) -> None:
         self._texts, self._transform = texts, texts.transform_cell
         self._python: dict[str, str] = {}
         self._is_async: dict[str, bool] = {}
-        self._before = self._ways()
-        texts.transform_cell = self.transform_cell
         shell: Any = interactiveshell
         self._should_be_async = shell._should_be_async  # noqa: SLF001
+        texts.transform_cell = self.transform_cell
         shell._should_be_async = self.should_be_async  # noqa: SLF001
+        self._before = self._ways()
 
     def _ways(self) -> list[Any]:
         texts = self._texts
-        return [*texts.cleanup_transforms, *texts.line_transforms, *texts.token_transformers]
+        lists = (texts.cleanup_transforms, texts.line_transforms, texts.token_transformers)
+        of_classes = [vars(one) for one in (type(texts), *texts.token_transformers)]
+        names = (vars(texts), vars(inputtransformer2), inputtransformer2.tr, *of_classes)
+        found: list[Any] = [one for given in names for pair in given.items() for one in pair]
+        return found + [one for given in lists for one in (len(given), *given)]
+
+    def _as_before(self) -> bool:
+        now = self._ways()
+        return len(now) == len(self._before) and all(map(is_, now, self._before))
 
     def add(self, cell: str) -> None:
         """A cell that is going to run; not one of which Python has something to say."""
@@ -163,7 +170,7 @@ class _Foreseen:
 
     def transform_cell(self, cell: str) -> str:
         """A cell as Python has it."""
-        known = self._python.get(cell) if self._ways() == self._before else None
+        known = self._python.get(cell) if self._as_before() else None
         return self._transform(cell) if known is None else known
 
     def should_be_async(self, python: str) -> bool:
@@ -418,28 +425,44 @@ class InProcessEngine(Engine):  # type: ignore[misc]
 papermill_engines.register(NAME, InProcessEngine)
 
 
-def _check_whole(node: Any, ref: str | None = None) -> None:
-    """`nbformat.v4.nbbase.validate`, a cell or an output being looked at as part of a notebook.
+class _Validator(FastJsonSchemaValidator):
+    """Nbformat's validator, which looks at a cell or an output as a part of a notebook.
 
-    For a part alone nbformat has another library that takes fifty times as long; what is not
-    valid goes that way, for its words.
+    For a part alone nbformat has another library that takes long; what is not valid goes that way.
     """
-    cell = node
-    if "cell_type" not in node:
+
+    def iter_errors(self, data: Any, schema: Any = None) -> Any:
+        """What is wrong with it."""
+        kind = str((schema or {}).get("$ref", "")).rpartition("/")[2]
         cell = {"id": "a", "cell_type": "code", "metadata": {}, "source": ""}
-        cell |= {"execution_count": None, "outputs": [node]}
-    whole = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
-    if get_validator(4, 5).iter_errors(whole):
-        validate(node, ref=ref, version=4)
+        cell |= {"execution_count": None, "outputs": [data]}  # type: ignore[dict-item]
+        if isinstance(data, dict) and f"{data.get('cell_type')}_cell" == kind:
+            cell = data
+        elif not isinstance(data, dict) or data.get("output_type") != kind:
+            return super().iter_errors(data, schema)
+        whole = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
+        return super().iter_errors(whole) and super().iter_errors(data, schema)
 
 
-nbbase.validate = _check_whole
 # A kernel asks for each cell anew what a function takes.
 _kernels: Any = ipkernel
 _accepted = lru_cache(maxsize=8)(_kernels._accepts_parameters)  # noqa: SLF001
 _kernels._accepts_parameters = lambda function, names: _accepted(function, tuple(names))  # noqa: SLF001
-# Papermill reads the beginning of each cell's time again, with a parser of all that people write.
-engines.dateutil = SimpleNamespace(parser=SimpleNamespace(parse=datetime.fromisoformat))
+
+
+_dates: Any = engines.dateutil
+
+
+def _time(text: Any, *args: Any, **how: Any) -> datetime:
+    """The time that papermill has written of a cell: its parser is one of all that people write."""
+    with suppress(ValueError, TypeError):
+        return datetime.fromisoformat(text, *args, **how)
+    found: datetime = _dates.parser.parse(text, *args, **how)
+    return found
+
+
+engines.dateutil = SimpleNamespace(**vars(_dates))
+engines.dateutil.parser = SimpleNamespace(**vars(_dates.parser) | {"parse": _time})
 
 
 def warm() -> None:
@@ -451,17 +474,13 @@ def warm() -> None:
     from kzresearch.charts import theme
     from kzresearch.run.scrub import scrubbed_message
 
-    # A kernel imports its debugger, which takes long and what it is made of is in each fork.
-    sys.modules["debugpy"] = None  # type: ignore[assignment]
     _Kernel.instance()
-    del sys.modules["debugpy"]
-    sys.breakpointhook = _of_debugger(sys, "breakpointhook")
-    for name in ("execfile", "runfile"):
-        setattr(builtins, name, _of_debugger(builtins, name))
     application: Any = IPKernelApp
     application.patch_io(None)
     application.init_pdb(None)
     nbformat.reads(nbformat.writes(nbformat.v4.new_notebook()), as_version=4)
+    if type(validator := get_validator(4, 5)) is FastJsonSchemaValidator:
+        validator.__class__ = _Validator
     sources.raw_files("")
     datasets.warm()
     language.warm()
@@ -483,16 +502,6 @@ def expect(folder: Path) -> None:
     logging.disable(logging.NOTSET)
 
 
-def _of_debugger(module: ModuleType, name: str) -> Callable[..., Any]:
-    """A function that the debugger puts into a module when it is imported, which the first call does."""
-
-    def function(*given: Any, **named: Any) -> Any:
-        importlib.import_module("debugpy.server.api")
-        return getattr(module, name)(*given, **named)
-
-    return function
-
-
 def as_a_kernel() -> None:
     """Make of this process, forked from a warm one, what a kernel's process is to a notebook."""
     from IPython.core.profiledir import ProfileDir
@@ -502,7 +511,6 @@ def as_a_kernel() -> None:
     sys.argv = [str(launcher), "-f", str(connection), *ARGUMENTS]
     sys.argv.append("--HistoryManager.hist_file=:memory:")  # nbclient's own
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
-    os.environ["PYDEVD_USE_FRAME_EVAL"] = "NO"  # as the debugger sets it
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     if not os.environ.get("PYTHONSAFEPATH"):
         packages = (at for at, place in enumerate(sys.path) if place.endswith("-packages"))

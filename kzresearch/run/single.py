@@ -190,6 +190,8 @@ def ended_by(content: bytes, failure: Failure) -> bytes:
     return _written(notebook)
 
 
+_AHEAD = 32
+"""Of how many notebooks that is kept."""
 _read: dict[str, Any] = {}
 """What papermill reads of a notebook, by its text: ahead of the fork of a process that runs it."""
 
@@ -201,6 +203,8 @@ def read_ahead(folder: Path) -> str | None:
     source = (folder / NOTEBOOK).read_text(encoding="utf-8")
     if source in _read:
         return None
+    if len(_read) >= _AHEAD:
+        _read.clear()
     _read[source] = load_notebook_node(str(folder / NOTEBOOK))
     return source
 
@@ -214,7 +218,8 @@ def _prepared(task: Task, folder: Path) -> Any:
     from kzresearch.notebooks import worded
 
     # What is read ahead is changed here, and is this process's own.
-    notebook = _read.pop(task.source, None) or load_notebook_node(str(folder / NOTEBOOK))
+    notebook = _read.get(task.source) or load_notebook_node(str(folder / NOTEBOOK))
+    _read.clear()
     notebook = worded(notebook, task.parameters.get("language"))
     named = {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
     if not notebook["metadata"].get("kernelspec", {}).get("name"):

@@ -515,6 +515,31 @@ callable(execfile), callable(runfile)
     print("indented")
 ---
 >>> print("with a prompt")
+---
+from IPython.core import inputtransformer2 as texts
+texts.tr["!"] = lambda line: f"print({line!r})"
+---
+!echo hello
+---
+class Equal:
+    has_side_effects = False
+    def __eq__(self, other):
+        return True
+    def __call__(self, lines):
+        return ["print('called')"]
+get_ipython().input_transformers_cleanup[0] = Equal()
+---
+1
+---
+import debugpy, nbformat
+type(get_ipython().kernel.debugger).__name__
+---
+nbformat.v4.nbbase.validate({"output_type": "stream", "name": "a", "text": "b"}, "code_cell")
+---
+nbformat.v4.new_output("foo")
+---
+import papermill.engines
+papermill.engines.dateutil.parser.parse("1 Jan 2020"), papermill.engines.dateutil.__name__
 """,
     "libraries": r"""
 import polars as pl
