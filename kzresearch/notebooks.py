@@ -283,8 +283,14 @@ def notebook_of(name: str, content: bytes, *, own: bool = False) -> Notebook:
         notebook = in_english(json.loads(source), where_it_is=True)
         parameters = _parameters(notebook)
         bare = without_additions(notebook, parameters=bool(parameters))
+        json.dumps(notebook, ensure_ascii=False).encode()
     except ParameterError:
         raise
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        raise ParameterError(
+            f"{file} holds half of a character ({half}), which no file can: write all of it"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ParameterError(f"{file} is no notebook of format 4 (.ipynb)") from None
     if not re.fullmatch(r"[\w-]+( [\w-]+)*", name):

@@ -186,6 +186,11 @@ def test_words_that_only_begin_like_a_secret_are_none(tmp_path, word):
         ("x.ipynb", None, "cannot read the notebook x.ipynb: no such file or directory"),
         ("x.ipynb", "{}", "x.ipynb is no notebook of format 4"),
         ("x.ipynb", "PK\x03", "x.ipynb is no notebook of format 4"),
+        (
+            "x.ipynb",
+            '{"cells": [{"cell_type": "code", "metadata": {}, "source": "\\ud800"}], "metadata": {}}',
+            r"x.ipynb holds half of a character \('\\ud800'\), which no file can",
+        ),
         ("a;b.ipynb", '{"cells": [], "metadata": {}}', "rename it"),
         ("..ipynb", '{"cells": [], "metadata": {}}', "rename it"),
     ],
