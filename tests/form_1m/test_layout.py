@@ -431,12 +431,15 @@ _PLACES = sorted(at for at in make_grid("R11").cells if at[0] <= 6 or at[1] <= 3
 )
 @given(at=st.sampled_from(_PLACES), new=st.one_of(_WORDS, st.integers(-9, 400), st.none()))
 @example(at=(8, 2), new=0)
+@example(at=(7, 3), new="1")
 def test_any_edit_of_a_caption_is_refused(tmp_path: Path, good: Path, at: tuple, new: object):
     address = f"{column_letters(at[1])}{at[0]}"
     old = make_grid("R11").cells[at]
     path = make_workbook(tmp_path / "a.xlsx", ["R11"], edits={"R11": {address: new}})
     shown = "" if new is None else normalise(str(new))
-    if shown == normalise(str(old)):
+    # the codes of rows are numbers, by which a reader knows figures from captions
+    code_as_text = isinstance(old, int) and at[1] == 3 and isinstance(new, str)
+    if shown == normalise(str(old)) and not code_as_text:
         figures = kz.read_form_1m(path, "2022-12", "R11")["value"]
         assert figures.equals(kz.read_form_1m(good, "2022-12", "R11")["value"])
     else:
