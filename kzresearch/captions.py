@@ -120,11 +120,10 @@ def _books(period: str, region: str) -> str:
         return say("The region's workbook; military, transport and central bodies file their own")
     if not datasets.is_summed(period):
         return say("The national workbook")
-    held = [region for region, source in datasets.covered(period) if source == FORM_1M]
     return say(
         "Sum of {n} regional {n:workbook|workbooks}; military, transport and central bodies file "
         "their own",
-        n=len(held),
+        n=len(datasets.reported_by_workbooks(period)),
     )
 
 

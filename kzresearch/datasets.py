@@ -491,17 +491,18 @@ def _held(periods: list[str] | None, regions: list[str] | None) -> dict[str, lis
 
 def is_summed(period: str) -> bool:
     """Whether the country's figures of a period are the sum of the regions' workbooks."""
-    there = _reported_by_workbooks(period)
+    there = reported_by_workbooks(period)
     return len(there) > 0 and COUNTRY not in there
 
 
-def _reported_by_workbooks(period: str) -> set[str]:
+def reported_by_workbooks(period: str) -> set[str]:
+    """The regions whose own workbooks of a period are held."""
     return {region for region, source in covered(period) if source == SOURCE}
 
 
 def _country(wanted: pl.Expr, period: str) -> pl.LazyFrame:
     """The sum of a period's regions, its cells listing the contributors."""
-    there = _reported_by_workbooks(period)
+    there = reported_by_workbooks(period)
     missing = [region for region in regions_reporting(period) if region not in there]
     if missing:
         warnings.warn(

@@ -272,8 +272,11 @@ def as_text(column: str, words: Callable[[float | None], str], null: str | None 
 
 def as_limits(lower: str, upper: str, words: Callable[[float | None], str]) -> pl.Expr:
     """`0.6 % – 2.0 %`, empty where a limit is not defined."""
-    both = [as_text(name, words, null="").replace("", None) for name in (lower, upper)]
-    return pl.format("{} – {}", *both).fill_null("").alias("limits")
+    both = pl.struct(lower, upper)
+    texts = both.map_elements(
+        lambda line: _limits(line[lower], line[upper], words), return_dtype=pl.String
+    )
+    return texts.alias("limits")
 
 
 def _limits(lower: float | None, upper: float | None, words: Callable[[float | None], str]) -> str:

@@ -26,9 +26,6 @@ SHAPES = ["circle", "diamond", "square", "triangle-up"]
 WIDTH, BAR, LINE = 720, 26, 40  # pixels; characters of a label's line
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 
-MOST_ROWS = 5000
-"""That a chart may have: Altair refuses more."""
-
 ZOOM = alt.selection_interval(name="zoom", bind="scales", zoom="wheel![event.shiftKey]")
 """Lets a reader look closer: turn the wheel with Shift, drag; a double click takes it back."""
 
@@ -95,9 +92,10 @@ alt.renderers.register("kzresearch", as_data)
 
 def _values(data: Any) -> Any:
     """What Altair makes of the rows of a chart; in a third of the time where no date is among them."""
-    known = isinstance(data, pl.DataFrame) and not any(kind.is_temporal() for kind in data.dtypes)
-    few = known and data.height <= MOST_ROWS
-    return {"values": data.to_dicts()} if few else alt.default_data_transformer(data)
+    if not isinstance(data, pl.DataFrame) or any(kind.is_temporal() for kind in data.dtypes):
+        return alt.default_data_transformer(data)
+    alt.limit_rows(data)
+    return {"values": data.to_dicts()}
 
 
 alt.data_transformers.register("kzresearch", _values)
