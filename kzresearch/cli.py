@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import sys
 import time
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
     from kzresearch.run.batch import Block, Made, Planned
     from kzresearch.sources import RawFile
+
+
+atexit.register(gc.freeze)  # the collector would look at all there is once more, for a tenth of a second
 
 
 class _Group(click.Group):

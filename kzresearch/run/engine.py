@@ -98,8 +98,8 @@ class _Session(Session):
                 os.write(fd, message["content"]["text"].encode("utf-8", "surrogateescape"))
             return message
         arrived = {**message, "buffers": named.get("buffers") or []}
-        # The rest is as it arrives: text, and times.
-        arrived["metadata"], arrived["content"] = map(self.unpack, self.serialize(message)[-2:])
+        for part in ("metadata", "content"):  # as it arrives: text, and times
+            arrived[part] = self.unpack(self.pack(message[part]))
         self.kept.append((stream, arrived))
         return message
 

@@ -217,8 +217,8 @@ def _child(events: _Events, folder: Path, parent: int) -> None:
             os.dup2(nowhere, fd)
         os.close(nowhere)
         random.seed()
-        if numpy := sys.modules.get("numpy"):
-            numpy.random.seed()
+        if numpy_random := sys.modules.get("numpy.random"):
+            numpy_random.seed()
         _run(events, folder, FAST)
         code = 0
         _come_to_an_end()
