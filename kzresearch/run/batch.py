@@ -170,12 +170,12 @@ class Maker:
     kept: Kept | None = None
     """What is told of each record that is left."""
 
-    def make(self, task: Task, tell: Callable[[int | None], None] = lambda _: None) -> Json:
+    def make(self, task: Task) -> Json:
         """Run the task where it has not been run; leave notebook, record and formats; the record."""
         content = None if self.force else completed(self.outputs, task)
         tag, formats = None, self.formats
         if content is None:
-            content = self.pool.run(task, tell)
+            content = self.pool.run(task)
             # Whatever is there speaks of an older notebook, and is made again of the newer one.
             old = [one for one in FORMATS if self.outputs.tag(f"{task.stem}.{one}")]
             formats = list(dict.fromkeys([*formats, *old]))

@@ -31,6 +31,7 @@ from kzresearch.run.single import (
     end_in_words,
     ended_by,
     failed_notebook,
+    running_cell,
 )
 
 Json = dict[str, Any]
@@ -169,22 +170,22 @@ class Pool:
             worker.end()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def run(self, task: Task, tell: Callable[[int | None], None] = lambda _: None) -> bytes:
+    def run(self, task: Task) -> bytes:
         """The executed notebook of a task, with its record: also of one that failed, however.
 
-        `tell` is called with the index of each cell that begins. Raises KzresearchError where the
-        pool is closed meanwhile, or has no room for what a run writes.
+        Raises KzresearchError where the pool is closed meanwhile, or has no room for what a run
+        writes.
         """
         if self._engine == STOCK:
-            return self._watched(task, STOCK, tell)
+            return self._watched(task, STOCK)
         reason = not_fast(task)
         for _ in range(2) if not reason else ():
             try:
-                return self._watched(task, FAST, tell)
+                return self._watched(task, FAST)
             except _Refused as refusal:
                 reason = str(refusal)
         self._warn_once(f"{task.notebook} on papermill's own engine, which is slower: {reason}")
-        return self._watched(task, STOCK, tell)
+        return self._watched(task, STOCK)
 
     def _warn_once(self, sentence: str) -> None:
         with self._lock:
@@ -192,7 +193,7 @@ class Pool:
                 self._warned.add(sentence)
                 self._warn(sentence)
 
-    def _watched(self, task: Task, engine: str, tell: Callable[[int | None], None]) -> bytes:
+    def _watched(self, task: Task, engine: str) -> bytes:
         folder = self._folder / f"run-{secrets.token_hex(6)}"
         started = datetime.now(UTC)
         try:
@@ -205,7 +206,7 @@ class Pool:
                 self._bind(folder, worker)
                 if fast:
                     worker.tell(str(folder))
-                run = _Watch(self._timeout, self._memory, tell, own=fast)
+                run = _Watch(self._timeout, self._memory, folder, own=fast)
                 failure = run.until_it_ends(events)
             if (folder / "executed.ipynb").exists():
                 content = (folder / "executed.ipynb").read_bytes()
@@ -216,7 +217,7 @@ class Pool:
                 failure = Failure(why["kind"], why["message"])
             if failure.kind in STOPS:
                 raise STOPS[failure.kind](str(failure))
-            return failed_notebook(folder, engine, run.cell, failure, started)
+            return failed_notebook(folder, engine, failure, started)
         except OSError as error:
             self._still_open()
             raise OutputError(
@@ -335,7 +336,7 @@ def lost(task: Task, failure: Failure) -> bytes:
     """The notebook of a run of which nothing is known but why it has no result."""
     with tempfile.TemporaryDirectory(prefix="kzresearch-") as folder:
         task.save(Path(folder))
-        return failed_notebook(Path(folder), FAST, None, failure, datetime.now(UTC))
+        return failed_notebook(Path(folder), FAST, failure, datetime.now(UTC))
 
 
 class _Refused(Exception):  # noqa: N818
@@ -345,11 +346,9 @@ class _Refused(Exception):  # noqa: N818
 class _Watch:
     """One run seen from outside: its cell, its time and its memory, until its process is gone."""
 
-    def __init__(
-        self, timeout: float, memory: int, tell: Callable[[int | None], None], *, own: bool
-    ) -> None:
-        self._timeout, self._memory, self._tell, self._own = timeout, memory, tell, own
-        self.cell: int | None = None
+    def __init__(self, timeout: float, memory: int, folder: Path, *, own: bool) -> None:
+        self._timeout, self._memory, self._folder, self._own = timeout, memory, folder, own
+        self._cell: int | None = None
         self._since = self._looked = time.monotonic()
         self._process: psutil.Process | None = None
         self.ended_for: Failure | None = None
@@ -370,9 +369,6 @@ class _Watch:
             if "pid" in event:
                 with contextlib.suppress(psutil.Error):
                     self._process = psutil.Process(event["pid"])
-            elif "cell" in event:
-                self.cell, self._since = event["cell"], time.monotonic()
-                self._tell(self.cell)
             elif event.get("parent"):
                 raise _Refused("the process that starts the runs was killed")
             else:
@@ -380,6 +376,8 @@ class _Watch:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
+        if (cell := running_cell(self._folder)) != self._cell:
+            self._cell, self._since = cell, self._looked
         if self._process is None and time.monotonic() - self._since > _PATIENCE:
             raise _Refused("the process that starts the runs does not answer")
         if self._interrupted and time.monotonic() - self._interrupted > _GRACE:
@@ -387,7 +385,7 @@ class _Watch:
         if self._process is None or self.ended_for:
             return
         took = time.monotonic() - self._since
-        if took > (self._timeout if self.cell is not None else max(self._timeout, _PATIENCE)):
+        if took > (self._timeout if self._cell is not None else max(self._timeout, _PATIENCE)):
             self.ended_for = Failure(
                 "CellTimeout",
                 f"the cell was still running after {self._timeout:g} s and was stopped (--timeout)",

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 FAST, STOCK = "fast", "stock"
 NOTEBOOK, FAILURE = "notebook.ipynb", "failure.json"
+JOURNAL, CURRENT = "cells.jsonl", "cell.txt"
+"""What a run leaves as it goes on: each cell that has ended, and the index of the one that runs."""
 ARGUMENTS = ("--IPKernelApp.log_level=ERROR",)
 """What a kernel is told: it listens on this machine alone; its warning of that is not for a reader."""
 INJECTED = "parameters-of-this-run"
@@ -101,29 +103,31 @@ class Failure(Exception):  # noqa: N818
         self.kind = kind
 
 
-def run_task(folder: Path, engine: str, tell: Callable[[int], None]) -> None:
+def run_task(folder: Path, engine: str) -> None:
     """Run the folder's task in this process and leave `executed.ipynb` there.
 
-    `tell` is called with the index of each cell that starts; each cell that ends is left in
-    `cells.jsonl`, so that it is not lost where the process is. Raises `Failure` where the kernel
-    dies, and where the environment is not the one that the task was made in.
+    On the way it leaves what is known of the run where the process is lost: `JOURNAL`, `CURRENT`.
+    Raises `Failure` where the kernel dies, and where the environment is not the one that the task
+    was made in.
     """
     from kzresearch import records
 
     task, started = Task.load(folder), datetime.now(UTC)
     notebook = _prepared(task, folder)
-    with (folder / "cells.jsonl").open("w", encoding="utf-8") as journal:
+    with (
+        (folder / JOURNAL).open("w", encoding="utf-8") as journal,
+        (folder / CURRENT).open("wb", buffering=0) as current,
+    ):
+
+        def begin(cell: Json, cell_index: int) -> None:  # noqa: ARG001
+            current.seek(0)
+            current.write(b"%d" % cell_index)
 
         def keep(cell: Json, cell_index: int, **_: Any) -> None:
             journal.write(json.dumps([cell_index, cell]) + "\n")
             journal.flush()
 
-        _execute(
-            notebook,
-            engine,
-            on_cell_start=lambda cell, cell_index: tell(cell_index),  # noqa: ARG005
-            on_cell_executed=keep,
-        )
+        _execute(notebook, engine, on_cell_start=begin, on_cell_executed=keep)
     now = records.environment()
     if now.run_id(task.content, task.parameters) != task.run_id:
         raise Failure(
@@ -135,9 +139,15 @@ def run_task(folder: Path, engine: str, tell: Callable[[int], None]) -> None:
     (folder / "executed.part").rename(folder / "executed.ipynb")
 
 
-def failed_notebook(
-    folder: Path, engine: str, cell: int | None, failure: Failure, started: datetime
-) -> bytes:
+def running_cell(folder: Path) -> int | None:
+    """The index of the cell that the folder's run has come to; None before the first."""
+    try:
+        return int((folder / CURRENT).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def failed_notebook(folder: Path, engine: str, failure: Failure, started: datetime) -> bytes:
     """The notebook of a run whose process is gone: what its cells left, and why it ended where."""
     import nbformat
 
@@ -147,7 +157,7 @@ def failed_notebook(
         one["metadata"]["papermill"] = {"status": "pending", "exception": None}
         if one["cell_type"] == "code":
             one["outputs"], one["execution_count"] = [], None
-    journal = folder / "cells.jsonl"
+    journal = folder / JOURNAL
     for line in journal.read_text(encoding="utf-8").splitlines() if journal.exists() else ():
         try:
             index, kept = json.loads(line)
@@ -156,7 +166,8 @@ def failed_notebook(
         notebook["cells"][index] = nbformat.from_dict(kept)
         notebook["cells"][index]["metadata"]["papermill"]["status"] = "completed"
     places = [i for i, one in enumerate(notebook["cells"]) if one["cell_type"] == "code"]
-    where = next((i for i in places if i >= (cell or 0)), places[-1] if places else None)
+    cell = running_cell(folder) or 0
+    where = next((i for i in places if i >= cell), places[-1] if places else None)
     if where is not None:
         of, text = notebook["cells"][where], f"{failure.kind}: {failure}"
         of["metadata"]["papermill"] |= {"status": "failed", "exception": True}

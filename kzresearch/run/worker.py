@@ -61,9 +61,9 @@ class _Events:
         os.dup2(nowhere, 1)
         os.close(nowhere)
 
-    def keep_from_children(self) -> None:
-        """Processes that this one forks do not hold the pipe: its end means that this one is gone."""
-        os.register_at_fork(after_in_child=lambda: os.close(self._fd))
+    def close(self) -> None:
+        """Send no more, in a process that was forked: the end of the pipe means that the other is gone."""
+        os.close(self._fd)
 
     def send(self, **event: Any) -> None:
         """Write one event."""
@@ -211,7 +211,7 @@ def _child(events: _Events, folder: Path, parent: int) -> None:
         if os.getppid() != parent:
             os._exit(1)
         _ask_linux(ADOPT_ORPHANS, 1)
-        events.keep_from_children()
+        events.close()
         nowhere = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 2):
             os.dup2(nowhere, fd)
@@ -219,7 +219,7 @@ def _child(events: _Events, folder: Path, parent: int) -> None:
         random.seed()
         if numpy_random := sys.modules.get("numpy.random"):
             numpy_random.seed()
-        _run(events, folder, FAST)
+        _run(folder, FAST)
         code = 0
         _come_to_an_end()
     finally:
@@ -237,7 +237,7 @@ def _come_to_an_end() -> None:
                 one.flush()
 
 
-def _run(events: _Events, folder: Path, engine: str) -> None:
+def _run(folder: Path, engine: str) -> None:
     """Run the folder's task; where it has no result, `failure.json` says why."""
     try:
         for name in ("work", "temporary", "temporary/ipython"):
@@ -250,7 +250,7 @@ def _run(events: _Events, folder: Path, engine: str) -> None:
             from kzresearch.run.engine import as_a_kernel
 
             as_a_kernel()
-        run_task(folder, engine, lambda cell: events.send(run=str(folder), cell=cell))
+        run_task(folder, engine)
     except Exception as error:
         kind, message = _why(error)
         why = {"kind": kind, "message": message}
@@ -278,7 +278,7 @@ def _stock(events: _Events, folder: Path) -> None:
     if sys.platform == "linux":
         _ask_linux(ADOPT_ORPHANS, 1)
     gc.enable()
-    _run(events, folder, STOCK)
+    _run(folder, STOCK)
     if sys.platform == "linux":
         _kill_orphans(set())
     os._exit(0)  # the folder is the pool's as long as that lives
