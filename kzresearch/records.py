@@ -440,17 +440,15 @@ def _git() -> Json | None:
     if root is None:
         return None
 
-    def ask(*words: str) -> str:
-        command = ["git", "-C", str(root), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-
+    words = ("status", "--porcelain=v2", "--branch", "--no-ahead-behind", *BEHAVIOUR)
+    command = ["git", "-C", str(root), *words]
     try:
-        return {
-            "commit": ask("rev-parse", "HEAD"),
-            "clean": not ask("status", "--porcelain", *BEHAVIOUR),
-        }
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
         return None
+    commit = re.search(r"^# branch\.oid ([0-9a-f]+)$", said, re.MULTILINE)
+    changed = re.search(r"^[^#]", said, re.MULTILINE)
+    return {"commit": commit[1], "clean": not changed} if commit else None
 
 
 def _tree(folder: str, endings: tuple[str, ...]) -> list[str]:

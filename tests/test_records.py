@@ -1,6 +1,7 @@
 """The record of a run: as its schema says, whatever became of the run, and read from wherever it is."""
 
 import json
+import subprocess
 
 import nbformat
 import pytest
@@ -145,3 +146,30 @@ def test_json_with_indents_is_that_of_the_standard_library(value):
     assert indented(value, "  ") == expected
     expected = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True)
     assert indented(value, " ", sorted) == expected
+
+
+def test_the_commit_of_a_checkout_and_whether_it_is_clean(tmp_path, monkeypatch):
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.example")
+        command = ["git", "-C", str(tmp_path), *who, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.setattr(records, "checkout_dir", lambda: tmp_path)
+    assert records._git() is None, "a folder that is no checkout"
+    git("init", "-q")
+    assert records._git() is None, "a checkout without a commit"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "one.csv").write_text("1\n", encoding="utf-8")
+    git("add", "-A")
+    git("commit", "-q", "-m", "one")
+    commit = git("rev-parse", "HEAD")
+    assert records._git() == {"commit": commit, "clean": True}
+    (tmp_path / "note.txt").write_text("nothing depends on it\n", encoding="utf-8")
+    assert records._git() == {"commit": commit, "clean": True}
+    (tmp_path / "data" / "two.csv").write_text("2\n", encoding="utf-8")
+    assert records._git() == {"commit": commit, "clean": False}
+    (tmp_path / "data" / "two.csv").rename(tmp_path / "two.csv")
+    (tmp_path / "data" / "one.csv").write_text("2\n", encoding="utf-8")
+    assert records._git() == {"commit": commit, "clean": False}
+    git("checkout", "-q", "--detach")
+    assert records._git() == {"commit": commit, "clean": False}
