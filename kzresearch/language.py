@@ -171,11 +171,11 @@ def month(number: int) -> str:
     return str(get_month_names("wide", context, current())[number])
 
 
-def warm() -> None:
-    """Read what is said in each language, and how it writes months and numbers."""
-    for language in LANGUAGES:
-        with speaking(language):
-            _ = _texts()[language], _plural(language), day(date.min), month(1), of_numbers()
+@cache
+def warm(language: str) -> None:
+    """Read what is said in a language, and how it writes months and numbers."""
+    with speaking(language):
+        _ = translated(""), _plural(language), day(date.min), month(1), of_numbers()
 
 
 def initials() -> str:

@@ -44,6 +44,7 @@ from ipykernel.iostream import OutStream as KernelStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from IPython.core import inputtransformer2, interactiveshell
+from IPython.core.displayhook import DisplayHook
 from jupyter_client.session import Session
 from nbformat.json_compat import FastJsonSchemaValidator
 from nbformat.validator import get_validator
@@ -52,8 +53,9 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
 
+from kzresearch import language
 from kzresearch.meanings import show_captions
-from kzresearch.run.single import ARGUMENTS, content_of, read_ahead
+from kzresearch.run.single import ARGUMENTS, Task, read_ahead
 
 NAME = "kzresearch"
 """What the engine is registered as with papermill."""
@@ -142,6 +144,9 @@ class _Foreseen:
         self._python: dict[str, str] = {}
         self._is_async: dict[str, bool] = {}
         shell: Any = interactiveshell
+        hook: Any = DisplayHook
+        self._is_quiet = lru_cache(maxsize=1_000)(hook.semicolon_at_end_of_expression)
+        hook.semicolon_at_end_of_expression = staticmethod(self._is_quiet)
         self._should_be_async = shell._should_be_async  # noqa: SLF001
         texts.transform_cell = self.transform_cell
         shell._should_be_async = self.should_be_async  # noqa: SLF001
@@ -165,6 +170,7 @@ class _Foreseen:
             warnings.simplefilter("always")
             python = self._transform(cell)
             is_async = self._should_be_async(python)
+            self._is_quiet(python)
             if not said:
                 self._python[cell], self._is_async[python] = python, is_async
 
@@ -470,7 +476,7 @@ def warm() -> None:
     import nbformat
     import polars as pl
 
-    from kzresearch import datasets, language, sources
+    from kzresearch import datasets, sources
     from kzresearch.charts import theme
     from kzresearch.run.scrub import scrubbed_message
 
@@ -483,7 +489,6 @@ def warm() -> None:
         validator.__class__ = _Validator
     sources.raw_files("")
     datasets.warm()
-    language.warm()
     scrubbed_message("")
     one = theme.layer(pl.DataFrame({"a": [1.0]}), "point", {"x": theme.quantity("a")})
     chart = theme.Layers(layer=[one, one], title=theme.heading("a", "b"), description="c")
@@ -495,10 +500,12 @@ def expect(folder: Path) -> None:
     logging.disable()
     # What is wrong with it is said by its run.
     with suppress(Exception), warnings.catch_warnings(action="ignore"):
-        if source := read_ahead(folder):
-            for cell in content_of(source)["cells"]:
+        task = Task.load(folder)
+        if read_ahead(task, folder):
+            for cell in task.content["cells"]:
                 if cell["cell_type"] == "code":
                     _Kernel.instance().foreseen.add("".join(cell["source"]))
+        language.warm(task.parameters.get("language", "en"))
     logging.disable(logging.NOTSET)
 
 

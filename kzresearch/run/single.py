@@ -207,17 +207,16 @@ _read: dict[str, Any] = {}
 """What papermill reads of a notebook, by its text: ahead of the fork of a process that runs it."""
 
 
-def read_ahead(folder: Path) -> str | None:
-    """Read the folder's notebook for processes that are forked from this one; its text, if it is new."""
+def read_ahead(task: Task, folder: Path) -> bool:
+    """Read the folder's notebook for processes that are forked from this one; whether it is new."""
     from papermill.iorw import load_notebook_node
 
-    source = (folder / NOTEBOOK).read_text(encoding="utf-8")
-    if source in _read:
-        return None
+    if task.source in _read:
+        return False
     if len(_read) >= _AHEAD:
         _read.clear()
-    _read[source] = load_notebook_node(str(folder / NOTEBOOK))
-    return source
+    _read[task.source] = load_notebook_node(str(folder / NOTEBOOK))
+    return True
 
 
 def _prepared(task: Task, folder: Path) -> Any:
