@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from kzresearch.sources import RawFile
 
 
-atexit.register(gc.freeze)  # the collector would look at all there is once more, for a tenth of a second
+atexit.register(
+    gc.freeze
+)  # the collector would look at all there is once more, for a tenth of a second
 
 
 class _Group(click.Group):

@@ -373,10 +373,12 @@ def _add_results(contents: Contents, runs: list[Run]) -> Json:
     completed = [run.record for run in runs if run.record["status"] == "completed"]
     used = dict.fromkeys(source["id"] for record in completed for source in record["sources"])
 
-    def whole(record: Json) -> Json:
-        return _record(contents, f"{record['notebook']}-{record['run_id']}")
+    def results(record: Json) -> Json:
+        whole = _record(contents, f"{record['notebook']}-{record['run_id']}")
+        found: Json = whole["results"]
+        return found
 
-    return add_results(contents, table(completed, whole), [*used])
+    return add_results(contents, table(completed, results), [*used])
 
 
 def _about(

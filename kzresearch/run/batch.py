@@ -226,10 +226,9 @@ def leave_record(outputs: Outputs, task: Task, content: bytes, kept: Kept | None
     from kzresearch import records
 
     record, name = records.in_order(json.loads(content)), f"{task.stem}.json"
-    file = record_file(record)
-    tag = outputs.write(name, file)
+    tag = outputs.write(name, record_file(record))
     if kept:
-        kept.hold(name, tag, file, record)
+        kept.hold(name, tag, record)
     return record
 
 

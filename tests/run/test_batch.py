@@ -636,11 +636,11 @@ def test_records_are_held_lightly_and_their_figures_put_together_in_parts(tmp_pa
     light = kept.records(outputs.files())
     for name, one in light.items():
         left = json.loads((tmp_path / "out" / name).read_text("utf-8"))
-        assert kept.whole(one) == left
+        assert kept.results(one) == left["results"]
         assert one["results"]["double"].keys() == {"value", "text", "unit"}
         assert len(json.dumps(one)) < 0.7 * len(json.dumps(left))
     monkeypatch.setattr(results, "_ROWS", 1)
-    again = results.table([*light.values()], kept.whole)
+    again = results.table([*light.values()], kept.results)
     assert again.equals(kz.results(tmp_path / "out"))
     assert again.height == 3 * 2
 
@@ -662,7 +662,7 @@ def test_a_batch_holds_what_it_leaves_as_it_would_read_it(tmp_path, monkeypatch)
     assert light == again.records(outputs.files())
     assert len(light) == 2
     for one in light.values():
-        assert kept.whole(one) == again.whole(one)
+        assert kept.results(one) == again.results(one)
 
 
 def test_python_refuses_what_the_command_refuses(tmp_path):
