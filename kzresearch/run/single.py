@@ -339,13 +339,21 @@ def indented(
     kind, inner = type(value), line + step
     if isinstance(value, str):
         return quoted(value)
+    if value is None:
+        return "null"
     if kind is int or (kind is float and isfinite(value)):
         return repr(value)
     if value and isinstance(value, dict):
-        parts = [f"{quoted(k)}: {indented(value[k], step, keys, inner)}" for k in keys(value)]
+        parts = [
+            f"{quoted(k)}: {quoted(one) if type(one) is str else indented(one, step, keys, inner)}"
+            for k in keys(value)
+            for one in (value[k],)
+        ]
         return f"{{{inner}{f',{inner}'.join(parts)}{line}}}"
     if value and isinstance(value, (list, tuple)):
-        parts = [indented(one, step, keys, inner) for one in value]
+        parts = [
+            quoted(one) if type(one) is str else indented(one, step, keys, inner) for one in value
+        ]
         return f"[{inner}{f',{inner}'.join(parts)}{line}]"
     return json.dumps(value)
 
