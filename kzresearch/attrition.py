@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from kzresearch import captions, datasets, figures, flows
+from kzresearch import captions, datasets, flows
 from kzresearch.errors import UnknownValueError
 from kzresearch.figures import (
     NOT_DEFINED,
@@ -20,6 +20,7 @@ from kzresearch.figures import (
     with_limits,
 )
 from kzresearch.form_1m import codebook
+from kzresearch.form_1m.reader import SOURCE as FORM_1M
 from kzresearch.language import later, say
 from kzresearch.rates import Interval, proportion, relative_risk
 from kzresearch.regions import COUNTRY
@@ -95,7 +96,11 @@ def summary(flow: pl.DataFrame, cohort: pl.DataFrame) -> Markdown:
 def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
     counts = dict(zip(flow["step"], flow["count"], strict=True))
     gross = counts["gross_caseload"]
-    outcomes = flow.filter(pl.col("kind") == "outcome", pl.col("count") > 0)
+    outcomes = [
+        line
+        for line in flow.iter_rows(named=True)
+        if line["kind"] == "outcome" and (line["count"] or 0) > 0
+    ]
     if gross == 0:
         yield say(
             "No case of this article was on the books of the bodies whose workbooks are held."
@@ -104,7 +109,7 @@ def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
     if gross is None:
         said = [
             say("{n} {disposition}", n=line["count"], disposition=line["label"])
-            for line in outcomes.to_dicts()
+            for line in outcomes
         ]
         yield say(
             "The source does not report what the gross caseload needs (offences in proceedings, and "
@@ -121,7 +126,7 @@ def _sentences(flow: pl.DataFrame, cohort: pl.DataFrame) -> Iterator[str]:
             disposition=line["label"],
             share=percent(line["share"]),
         )
-        for line in outcomes.sort("count", descending=True).to_dicts()
+        for line in sorted(outcomes, key=lambda line: -line["count"])
     ]
     yield say(
         "**{gross} {gross:case** was|cases** were} on the books: {registered} registered in the year "
@@ -346,17 +351,16 @@ def double_counting(flow: pl.DataFrame) -> pl.DataFrame:
     """
     counts = dict(zip(flow["step"], flow["count"], strict=True))
     gross, ended = counts["gross_caseload"], counts["terminated_rehabilitating"]
-    given = REPEATED if gross and ended else []
-    parts = pl.DataFrame({"repeated": given}, schema={"repeated": pl.Float64})
-    repeats = (pl.col("repeated") * (ended or 0)).floor()
-    return parts.with_columns(
-        repeats=repeats,
-        terminated=pl.lit(ended, pl.Float64) - repeats,
-        gross_caseload=pl.lit(gross, pl.Float64) - repeats,
-    ).with_columns(
-        share_terminated=pl.col("terminated") / pl.col("gross_caseload"),
-        share_sent_to_court=pl.lit(counts["sent_to_court"], pl.Float64) / pl.col("gross_caseload"),
-    )
+    court, lines = counts["sent_to_court"], []
+    for part in REPEATED if gross and ended else ():
+        repeats = math.floor(part * ended)
+        left = gross - repeats
+        shares = [None if n is None or not left else n / left for n in (ended - repeats, court)]
+        lines.append((part, repeats, ended - repeats, left, *shares))
+    names = ("repeated", "repeats", "terminated", "gross_caseload")
+    shares_of = ("share_terminated", "share_sent_to_court")
+    schema = dict.fromkeys((*names, *shares_of), pl.Float64)
+    return pl.DataFrame(lines, schema=schema, orient="row")
 
 
 def double_counting_note(flow: pl.DataFrame) -> Markdown:
@@ -380,14 +384,12 @@ def double_counting_note(flow: pl.DataFrame) -> Markdown:
 def reopened_note(period: str, region: str, article: str | int) -> Markdown:
     """What the form itself has on cases taken up again, in a sentence."""
     row = datasets.row_of(article)
-    lookup = figures.Lookup(datasets.load_form_1m(period, region, ["PRIL5", "PRIL6"], row=row))
+    measure = "term_expired_or_reopened"
+    wide = datasets.scan_form_1m(period, region, ["PRIL5", "PRIL6"], row=row, measure=measure)
+    of_form = wide.filter(pl.col("source") == FORM_1M).select("value")
+    known = datasets.collected(of_form)["value"].drop_nulls().to_list()
     _, steps = flows.flow_figures(period, region, row)
-    wide = [
-        lookup(section, row, "term_expired_or_reopened", flows.OFFENCES).value
-        for section in ("PRIL5", "PRIL6")
-    ]
     narrow = steps["term_expired"].value
-    known = [value for value in wide if value is not None]
     if narrow is None or not known:
         return captions.markdown(say("*On cases taken up again this source has nothing.*"))
     return captions.markdown(
@@ -412,19 +414,18 @@ def recorded(flow: pl.DataFrame, cohort: pl.DataFrame, compared: pl.DataFrame) -
     """
     found: dict[str, Figure] = {}
     for prefix, frame, unit in (("", flow, SHARE), ("cohort_", cohort, SHARE_OF_YEAR)):
-        lines = frame if not prefix else frame.filter(pl.col("kind") != "part")
-        lines = lines.with_columns(shown=flows.shown())
-        found |= {f"{prefix}{line['step']}": _figure(line) for line in lines.to_dicts()}
-        for line in lines.filter(kind="outcome").to_dicts():
-            if prefix and line["step"] not in COMPARED:
+        lines = [line for line in frame.to_dicts() if not (prefix and line["kind"] == "part")]
+        found |= {f"{prefix}{one['step']}": _figure(one, flows.shown(one)) for one in lines}
+        for line in lines:
+            if line["kind"] != "outcome" or (prefix and line["step"] not in COMPARED):
                 continue
             step, limits = line["step"], (line["share"], line["lower"], line["upper"])
             parts = [found[f"{prefix}{name}"] for name in (step, "gross_caseload")]
             formula = f"{prefix}{step} / {prefix}gross_caseload"
             found |= with_limits(f"{prefix}share_{step}", limits, unit, parts, formula)
-    cases = compared.with_columns(count="cases")
-    own = {line["disposition"]: _figure(line) for line in cases.head(len(COMPARED)).to_dicts()}
-    for line in cases.slice(len(COMPARED)).to_dicts():
+    cases = [line | {"count": line["cases"]} for line in compared.to_dicts()]
+    own = {line["disposition"]: _figure(line) for line in cases[: len(COMPARED)]}
+    for line in cases[len(COMPARED) :]:
         row = line["row"].removeprefix("article:").replace(":", "_").replace("-", "_")
         name = f"{line['disposition']}_{row}"
         figure = _figure(line)
@@ -440,7 +441,7 @@ def recorded(flow: pl.DataFrame, cohort: pl.DataFrame, compared: pl.DataFrame) -
     return found
 
 
-def _figure(line: dict[str, Any]) -> Figure:
+def _figure(line: dict[str, Any], shown: str | None = None) -> Figure:
     return Figure(
         line["count"],
         flows.OFFENCES,
@@ -448,5 +449,5 @@ def _figure(line: dict[str, Any]) -> Figure:
         tuple(line["sources"]),
         line.get("formula"),
         line.get("note"),
-        line.get("shown"),
+        shown,
     )

@@ -77,7 +77,11 @@ def load_form_1m(
     >>> kz.load_form_1m("2022-12", "KZ", "R1", "146", "registered")["value"].item()
     98.0
     """
-    frame = scan_form_1m(period, region, section, article, measure, row, workbook)
+    return collected(scan_form_1m(period, region, section, article, measure, row, workbook))
+
+
+def collected(frame: pl.LazyFrame) -> pl.DataFrame:
+    """What was made of `scan_form_1m`, read; OutputError where a file that is held is broken."""
     try:
         # In half the time of the other engine: its joins keep the order anyway.
         return frame.collect(engine="in-memory")

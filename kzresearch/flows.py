@@ -121,12 +121,10 @@ PUBLISHED_AS = {
 """Published indicator → the figures of a case flow that a publication may mean by it."""
 
 
-def shown() -> pl.Expr:
-    """What is shown in place of a count that the source's figures contradict; null for other lines."""
-    contradicted = pl.col("count").is_null() & pl.col("note").is_not_null()
-    return pl.when(contradicted, pl.col("step") == "pending").then(
-        pl.lit(say(figures.CONTRADICTED))
-    )
+def shown(line: dict[str, Any]) -> str | None:
+    """What is shown in place of a count that the source's figures contradict; None for other lines."""
+    contradicted = line["step"] == "pending" and line["count"] is None and line["note"] is not None
+    return say(figures.CONTRADICTED) if contradicted else None
 
 
 def case_flow(

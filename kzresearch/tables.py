@@ -170,7 +170,7 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
     """
     if not frame["count"].count():
         return Markdown(say("*{title}: no table, none of these figures is reported.*", title=title))
-    lines = frame.with_columns(shown=flows.shown()).to_dicts()
+    lines = frame.to_dicts()
     parts = [line for line in lines if line["kind"] == "part" and line["count"]]
     wholes = [line for line in lines if line["kind"] != "part"]
     lines = [
@@ -181,7 +181,7 @@ def flow(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
     shown = [
         {
             "label": f"· {line['label']}" if line["kind"] == "part" else line["label"],
-            "count": line["shown"] or number(line["count"]),
+            "count": flows.shown(line) or number(line["count"]),
             "share": "" if line["share"] is None else percent(line["share"]),
             "interval": _limits(line["lower"], line["upper"], percent),
             "origin": _origin(line),
@@ -212,17 +212,22 @@ def comparison(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown
         return Markdown(
             say("*{title}: no table, there is no share to set side by side.*", title=title)
         )
-    shown = frame.select(
-        "label",
-        "kind",
-        of=pl.struct("cases", "gross_caseload").map_elements(
-            lambda line: say("{cases} of {gross_caseload}", **line), return_dtype=pl.String
-        ),
-        share=as_text("share", percent, null=say(NOT_DEFINED)),
-        interval=as_limits("lower", "upper", percent),
-        risk=as_text("relative_risk", estimate, null=""),
-        limits=as_limits("risk_lower", "risk_upper", estimate),
-    )
+    shown = [
+        {
+            "label": line["label"],
+            "kind": line["kind"],
+            "of": say(
+                "{cases} of {gross_caseload}",
+                cases=line["cases"],
+                gross_caseload=line["gross_caseload"],
+            ),
+            "share": say(NOT_DEFINED) if line["share"] is None else percent(line["share"]),
+            "interval": _limits(line["lower"], line["upper"], percent),
+            "risk": "" if line["relative_risk"] is None else estimate(line["relative_risk"]),
+            "limits": _limits(line["risk_lower"], line["risk_upper"], estimate),
+        }
+        for line in frame.iter_rows(named=True)
+    ]
     headings = {
         "label": say("Offence"),
         "kind": say("Disposition"),
@@ -232,7 +237,8 @@ def comparison(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown
         "risk": say("Relative risk"),
         "limits": say("95 % interval"),
     }
-    return Table(shown, title, source, headings, [*headings][2:])
+    texts = pl.DataFrame(shown, schema=dict.fromkeys(headings, pl.String))
+    return Table(texts, title, source, headings, [*headings][2:])
 
 
 def double_counting(frame: pl.DataFrame, title: str, source: str) -> Table | Markdown:
@@ -248,11 +254,13 @@ def double_counting(frame: pl.DataFrame, title: str, source: str) -> Table | Mar
         return Markdown(
             say("*{title}: no table, no termination is reported that could be one.*", title=title)
         )
-    shown = frame.select(
-        as_text("repeated", percent),
-        *(as_text(name, number) for name in ("repeats", "terminated", "gross_caseload")),
-        *(as_text(name, percent) for name in ("share_terminated", "share_sent_to_court")),
-    )
+    words = {
+        "repeated": percent,
+        **dict.fromkeys(("repeats", "terminated", "gross_caseload"), number),
+        **dict.fromkeys(("share_terminated", "share_sent_to_court"), percent),
+    }
+    lines = frame.iter_rows(named=True)
+    shown = [{name: words[name](line[name]) for name in words} for line in lines]
     headings = {
         "repeated": say("Repeats, of all terminations"),
         "repeats": say("Repeats"),
@@ -261,7 +269,8 @@ def double_counting(frame: pl.DataFrame, title: str, source: str) -> Table | Mar
         "share_terminated": say("Share terminated"),
         "share_sent_to_court": say("Share sent to court"),
     }
-    return Table(shown, title, source, headings, [*headings])
+    texts = pl.DataFrame(shown, schema=dict.fromkeys(headings, pl.String))
+    return Table(texts, title, source, headings, [*headings])
 
 
 def as_text(column: str, words: Callable[[float | None], str], null: str | None = None) -> pl.Expr:
