@@ -139,16 +139,18 @@ class _Foreseen:
     As long as the notebook has changed nothing of how texts are read.
     """
 
-    def __init__(self, texts: Any) -> None:
+    def __init__(self, texts: Any, compiler: Any) -> None:
         self._texts, self._transform = texts, texts.transform_cell
+        self._compiler, self._parse = compiler, compiler.ast_parse
         self._python: dict[str, str] = {}
         self._is_async: dict[str, bool] = {}
+        self._trees: dict[tuple[str, str, int], Any] = {}
         shell: Any = interactiveshell
         hook: Any = DisplayHook
         self._is_quiet = lru_cache(maxsize=1_000)(hook.semicolon_at_end_of_expression)
         hook.semicolon_at_end_of_expression = staticmethod(self._is_quiet)
         self._should_be_async = shell._should_be_async  # noqa: SLF001
-        texts.transform_cell = self.transform_cell
+        texts.transform_cell, compiler.ast_parse = self.transform_cell, self.ast_parse
         shell._should_be_async = self.should_be_async  # noqa: SLF001
         self._before = self._ways()
 
@@ -171,8 +173,10 @@ class _Foreseen:
             python = self._transform(cell)
             is_async = self._should_be_async(python)
             self._is_quiet(python)
+            tree = self._parse(python)
             if not said:
                 self._python[cell], self._is_async[python] = python, is_async
+                self._trees[python, "exec", self._compiler.flags] = tree
 
     def transform_cell(self, cell: str) -> str:
         """A cell as Python has it."""
@@ -183,6 +187,11 @@ class _Foreseen:
         """Whether it waits for something at its top level."""
         known = self._is_async.get(python)
         return self._should_be_async(python) if known is None else known
+
+    def ast_parse(self, python: str, filename: str = "<unknown>", symbol: str = "exec") -> Any:
+        """Its syntax, as an object of the caller's own."""
+        known = self._trees.pop((python, symbol, self._compiler.flags), None)
+        return self._parse(python, filename, symbol) if known is None else known
 
 
 class _Kernel(IPythonKernel):
@@ -213,7 +222,7 @@ class _Kernel(IPythonKernel):
             "storemagic"
         )  # as the kernel's application does
         show_captions(self.shell)  # as importing the package does in a kernel
-        self.foreseen = _Foreseen(self.shell.input_transformer_manager)
+        self.foreseen = _Foreseen(self.shell.input_transformer_manager, self.shell.compile)
 
     def _abort_queues(self, subshell_id: str | None = None) -> None:
         """There is no queue."""
@@ -288,10 +297,9 @@ class _Descriptors:
         if os.getpid() != self._kernel.session.process:
             return
         with self._lock:
+            ready, *_ = select.select([end for end, _ in self._ends.values()], [], [], 0)
             for fd, (end, _) in self._ends.items():
-                found = b""
-                with suppress(BlockingIOError):
-                    found = os.read(end, _ROOM)
+                found = os.read(end, _ROOM) if end in ready else b""
                 text, stream = self._decoders[fd].decode(found, final), self.streams[fd]
                 if text and not stream.closed:
                     KernelStream.write(stream, text)
