@@ -16,6 +16,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q kzresearch  # as pip does with what it installs
 	@touch $@
 
 report: $(READY) ## run every notebook on the bundled data and write the pages, with an index, into out/

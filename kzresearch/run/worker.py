@@ -41,8 +41,9 @@ from kzresearch.run.single import FAILURE, FAST, STOCK, Failure, run_task
 HARMLESS = {"jemalloc_bg_thd", "polars-ooc-clea"}
 """The threads that polars and its allocator start at import, which may be forked; others may not."""
 OF_COMMANDS = {
-    *("__main__", "build", "cli", "cli_store", "cluster_readers", "completion", "exports"),
-    *("freedom_house", "ingesting", "lab", "publish", "readers", "run", "texts"),
+    *("build", "cli", "cli_store", "cluster_readers", "codebook_page", "completion", "exports"),
+    *("form_1m.versions", "form_1m.xls", "freedom_house", "ingesting", "kernel", "lab", "publish"),
+    *("published", "readers", "run", "texts", "torture_indices", "tracing"),
 }
 """What of the package notebooks do without, or import in little time."""
 LATE = ("narwhals._polars.dataframe", "narwhals.stable.v1._namespace", "polars._utils.udfs")
@@ -166,7 +167,8 @@ def _import_everything() -> None:
     import kzresearch
 
     for module in pkgutil.walk_packages(kzresearch.__path__, "kzresearch."):
-        if module.name.split(".")[1] not in OF_COMMANDS:
+        name = module.name.removeprefix("kzresearch.")
+        if OF_COMMANDS.isdisjoint((name, name.split(".")[0])):
             importlib.import_module(module.name)
     for name in ("altair", "IPython.core.logger", *LATE):
         importlib.import_module(name)
