@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import html
 import json
@@ -244,10 +245,10 @@ def environment() -> Environment:
 
     stamp = _stamp()
     if _known is None or _known[0] != stamp:
-        trees = (_checksums(root, files) for root, files in _files().items())
-        data, package = trees
+        asked = _ask_git()  # which looks while the rest is done
+        data, package = (_checksums(root, files) for root, files in _files().items())
         data |= store().checksums()
-        _known = (stamp, Environment(data, package, _versions(), _git()))
+        _known = (stamp, Environment(data, package, _versions(), _git(asked)))
     return _known[1]
 
 
@@ -434,17 +435,23 @@ def _source(source_id: str, results: dict[str, Json]) -> Json:
     return {name: block.get(name) or None for name in names}
 
 
-def _git() -> Json | None:
-    """Commit of the checkout the package runs from and whether it was clean; None elsewhere."""
-    root = checkout_dir()
-    if root is None:
-        return None
-
+def _ask_git() -> subprocess.Popen[str] | None:
+    """A question on the checkout that the package runs from, where it does."""
     words = ("status", "--porcelain=v2", "--branch", "--no-ahead-behind", *BEHAVIOUR)
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    root = checkout_dir()
     command = ["git", "-C", str(root), *words]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
+    with contextlib.suppress(OSError):
+        return subprocess.Popen(command, text=True, **pipes) if root else None  # noqa: S603
+    return None
+
+
+def _git(asked: subprocess.Popen[str] | None) -> Json | None:
+    """The answer: the commit, and whether the checkout was clean; None where there is no checkout."""
+    if asked is None:
+        return None
+    said, _ = asked.communicate()
+    if asked.returncode:
         return None
     commit = re.search(r"^# branch\.oid ([0-9a-f]+)$", said, re.MULTILINE)
     changed = re.search(r"^[^#]", said, re.MULTILINE)

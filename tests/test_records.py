@@ -154,22 +154,29 @@ def test_the_commit_of_a_checkout_and_whether_it_is_clean(tmp_path, monkeypatch)
         command = ["git", "-C", str(tmp_path), *who, *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
+    def state():
+        return records._git(records._ask_git())
+
     monkeypatch.setattr(records, "checkout_dir", lambda: tmp_path)
-    assert records._git() is None, "a folder that is no checkout"
+    assert state() is None, "a folder that is no checkout"
     git("init", "-q")
-    assert records._git() is None, "a checkout without a commit"
+    assert state() is None, "a checkout without a commit"
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "one.csv").write_text("1\n", encoding="utf-8")
     git("add", "-A")
     git("commit", "-q", "-m", "one")
     commit = git("rev-parse", "HEAD")
-    assert records._git() == {"commit": commit, "clean": True}
+    assert state() == {"commit": commit, "clean": True}
     (tmp_path / "note.txt").write_text("nothing depends on it\n", encoding="utf-8")
-    assert records._git() == {"commit": commit, "clean": True}
+    assert state() == {"commit": commit, "clean": True}
     (tmp_path / "data" / "two.csv").write_text("2\n", encoding="utf-8")
-    assert records._git() == {"commit": commit, "clean": False}
+    assert state() == {"commit": commit, "clean": False}
     (tmp_path / "data" / "two.csv").rename(tmp_path / "two.csv")
     (tmp_path / "data" / "one.csv").write_text("2\n", encoding="utf-8")
-    assert records._git() == {"commit": commit, "clean": False}
+    assert state() == {"commit": commit, "clean": False}
     git("checkout", "-q", "--detach")
-    assert records._git() == {"commit": commit, "clean": False}
+    assert state() == {"commit": commit, "clean": False}
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert state() is None, "no git"
+    monkeypatch.setattr(records, "checkout_dir", lambda: None)
+    assert state() is None, "an installed package"

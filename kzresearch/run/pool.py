@@ -41,6 +41,8 @@ _PATIENCE = 120
 """Seconds after which a process that starts runs, and has not begun this one, is given up."""
 _GRACE = 5
 """Seconds that a cell has to end when it is interrupted, before its process is killed."""
+_GIVEN = 0.001
+"""Seconds that who has a run to look at leaves to who begins the next one."""
 _TICK = 0.2
 """Seconds between two looks at a run's time and memory."""
 
@@ -208,6 +210,7 @@ class Pool:
                     worker.tell(str(folder))
                 run = _Watch(self._timeout, self._memory, folder, own=fast)
                 failure = run.until_it_ends(events)
+            time.sleep(_GIVEN)
             if (folder / "executed.ipynb").exists():
                 content = (folder / "executed.ipynb").read_bytes()
                 return ended_by(content, run.ended_for) if run.ended_for else content
