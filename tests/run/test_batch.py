@@ -645,6 +645,29 @@ def test_records_are_held_lightly_and_their_figures_put_together_in_parts(tmp_pa
     assert again.height == 3 * 2
 
 
+def test_a_part_of_the_table_is_what_polars_makes_of_its_rows():
+    cell = pl.Struct({"workbook": pl.String, "cell": pl.String})
+    types = {
+        "parameters": pl.Struct({"n": pl.Int64, "s": pl.String}),
+        "name": pl.String,
+        "value": pl.Float64,
+        "cells": pl.List(cell),
+        "sources": pl.List(pl.String),
+    }
+    one, other = {"workbook": "a", "cell": "R1!E7"}, {"workbook": None, "cell": "line 2"}
+    values = [
+        ({"n": 1, "s": "é"}, "a", 1, [], ["x"]),
+        ({"n": None, "s": None}, "b", None, [one, other, one], []),
+        ({"n": 2, "s": ""}, "c", -0.5, [other], ["y", "x"]),
+        ({"n": 2, "s": ""}, None, 2**60, [], []),
+    ]
+    rows = [dict(zip(types, line, strict=True)) for line in values]
+    for some in (rows, rows[:1], rows[3:], []):
+        found = results._frame(some, types)
+        assert found.equals(pl.DataFrame(some, schema=types, orient="row"))
+        assert found.schema == types
+
+
 def test_a_batch_holds_what_it_leaves_as_it_would_read_it(tmp_path, monkeypatch):
     path = made(tmp_path / "one.ipynb", *RECORDS)
     held, collected = [], batches.collect

@@ -477,6 +477,8 @@ print(os.popen("ls /proc/self/fd").read())
 ---
 gc.collect() >= 0, gc.isenabled(), gc.get_threshold()
 ---
+"numpy.random" in sys.modules
+---
 seen = []
 sys.settrace(lambda *a: seen.append(a[1])); (lambda: 1)(); sys.settrace(None)
 len(seen) > 0
@@ -540,6 +542,38 @@ nbformat.v4.new_output("foo")
 ---
 import papermill.engines
 papermill.engines.dateutil.parser.parse("1 Jan 2020"), papermill.engines.dateutil.__name__
+---
+import ast
+class Doubled(ast.NodeTransformer):
+    def visit_Constant(self, node):
+        return ast.copy_location(ast.Constant(node.value * 2), node)
+get_ipython().ast_transformers.append(Doubled())
+---
+21
+---
+21
+---
+get_ipython().ast_transformers.clear()
+---
+21
+---
+"ends in ;"
+---
+"quiet";  # whatever is said after it
+---
+from __future__ import annotations
+def noted(n: nosuch): pass
+noted.__annotations__
+---
+def noted(n: nosuch): pass
+noted.__annotations__
+---
+from IPython.core.displayhook import DisplayHook
+DisplayHook.semicolon_at_end_of_expression = staticmethod(lambda text: "5" in text)
+---
+5
+---
+6;
 """,
     "libraries": r"""
 import polars as pl
