@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from kzresearch.sources import RawFile
 
 
-atexit.register(
-    gc.freeze
-)  # the collector would look at all there is once more, for a tenth of a second
-
-
 class _Group(click.Group):
     """Errors of the project end a command with one sentence, not with a traceback."""
 
@@ -71,6 +66,8 @@ def main() -> None:
       kzresearch run case_flow -p region=KZ-75     one notebook for one region
       kzresearch COMMAND --help                    what a command does, with examples
     """  # noqa: D301
+    # At the end the collector would look at all there is once more, for a tenth of a second.
+    atexit.register(gc.freeze)
 
 
 main.add_command(cli_store.ingest)

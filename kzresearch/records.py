@@ -437,12 +437,12 @@ def _source(source_id: str, results: dict[str, Json]) -> Json:
 
 def _ask_git() -> subprocess.Popen[str] | None:
     """A question on the checkout that the package runs from, where it does."""
-    words = ("status", "--porcelain=v2", "--branch", "--no-ahead-behind", *BEHAVIOUR)
-    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    words = ("status", "--porcelain=v2", "--branch", *BEHAVIOUR)
+    how: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "errors": "replace"}
     root = checkout_dir()
     command = ["git", "-C", str(root), *words]
     with contextlib.suppress(OSError):
-        return subprocess.Popen(command, text=True, **pipes) if root else None  # noqa: S603
+        return subprocess.Popen(command, text=True, **how) if root else None  # noqa: S603
     return None
 
 

@@ -1,6 +1,7 @@
 """The record of a run: as its schema says, whatever became of the run, and read from wherever it is."""
 
 import json
+import os
 import subprocess
 
 import nbformat
@@ -149,6 +150,9 @@ def test_json_with_indents_is_that_of_the_standard_library(value):
 
 
 def test_the_commit_of_a_checkout_and_whether_it_is_clean(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+
     def git(*words: str) -> str:
         who = ("-c", "user.name=a", "-c", "user.email=a@b.example")
         command = ["git", "-C", str(tmp_path), *who, *words]

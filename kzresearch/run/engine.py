@@ -61,6 +61,8 @@ NAME = "kzresearch"
 """What the engine is registered as with papermill."""
 
 Message = dict[str, Any]
+_CELLS = 1_000
+"""Of how many cells is kept what was found out ahead."""
 _ROOM = 1 << 20
 """Bytes that a pipe of output holds."""
 
@@ -100,8 +102,8 @@ class _Session(Session):
                 os.write(fd, message["content"]["text"].encode("utf-8", "surrogateescape"))
             return message
         arrived = {**message, "buffers": named.get("buffers") or []}
-        for part in ("metadata", "content"):  # as it arrives: text, and times
-            arrived[part] = self.unpack(self.pack(message[part]))
+        # The rest is as it arrives: text, and times.
+        arrived["metadata"], arrived["content"] = map(self.unpack, self.serialize(message)[-2:])
         self.kept.append((stream, arrived))
         return message
 
@@ -142,12 +144,13 @@ class _Foreseen:
     def __init__(self, texts: Any, compiler: Any) -> None:
         self._texts, self._transform = texts, texts.transform_cell
         self._compiler, self._parse = compiler, compiler.ast_parse
+        self._parse_of_all = type(compiler).ast_parse
         self._python: dict[str, str] = {}
         self._is_async: dict[str, bool] = {}
         self._trees: dict[tuple[str, str, int], Any] = {}
         shell: Any = interactiveshell
         hook: Any = DisplayHook
-        self._is_quiet = lru_cache(maxsize=1_000)(hook.semicolon_at_end_of_expression)
+        self._is_quiet = lru_cache(maxsize=_CELLS)(hook.semicolon_at_end_of_expression)
         hook.semicolon_at_end_of_expression = staticmethod(self._is_quiet)
         self._should_be_async = shell._should_be_async  # noqa: SLF001
         texts.transform_cell, compiler.ast_parse = self.transform_cell, self.ast_parse
@@ -168,7 +171,10 @@ class _Foreseen:
 
     def add(self, cell: str) -> None:
         """A cell that is going to run; not one of which Python has something to say."""
-        with warnings.catch_warnings(record=True) as said, suppress(SyntaxError):
+        if len(self._python) >= _CELLS:
+            for kept in (self._python, self._is_async, self._trees):
+                kept.clear()
+        with warnings.catch_warnings(record=True) as said, suppress(Exception):
             warnings.simplefilter("always")
             python = self._transform(cell)
             is_async = self._should_be_async(python)
@@ -191,7 +197,9 @@ class _Foreseen:
     def ast_parse(self, python: str, filename: str = "<unknown>", symbol: str = "exec") -> Any:
         """Its syntax, as an object of the caller's own."""
         known = self._trees.pop((python, symbol, self._compiler.flags), None)
-        return self._parse(python, filename, symbol) if known is None else known
+        if known is None or type(self._compiler).ast_parse is not self._parse_of_all:
+            return self._parse(python, filename, symbol)
+        return known
 
 
 class _Kernel(IPythonKernel):
@@ -513,7 +521,7 @@ def expect(folder: Path) -> None:
             for cell in task.content["cells"]:
                 if cell["cell_type"] == "code":
                     _Kernel.instance().foreseen.add("".join(cell["source"]))
-        language.warm(task.parameters.get("language", "en"))
+        language.warm(task.parameters.get("language", language.current()))
     logging.disable(logging.NOTSET)
 
 

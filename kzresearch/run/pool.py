@@ -23,6 +23,7 @@ import psutil
 
 from kzresearch.errors import KzresearchError, OutputError
 from kzresearch.run.single import (
+    CURRENT,
     FAILURE,
     FAST,
     STOCK,
@@ -31,7 +32,6 @@ from kzresearch.run.single import (
     end_in_words,
     ended_by,
     failed_notebook,
-    running_cell,
 )
 
 Json = dict[str, Any]
@@ -41,8 +41,8 @@ _PATIENCE = 120
 """Seconds after which a process that starts runs, and has not begun this one, is given up."""
 _GRACE = 5
 """Seconds that a cell has to end when it is interrupted, before its process is killed."""
-_GIVEN = 0.001
-"""Seconds that who has a run to look at leaves to who begins the next one."""
+_PAUSE = 0.001
+"""Seconds before a run that is over is looked at: the thread that begins the next one goes first."""
 _TICK = 0.2
 """Seconds between two looks at a run's time and memory."""
 
@@ -202,15 +202,19 @@ class Pool:
             folder.mkdir()
             task.save(folder)
             # A run that is over gives its place to the next one, which is ready, before it is looked at.
-            with self._events(folder) as events, self._runs:
+            with (
+                (folder / CURRENT).open("xb+", buffering=0) as current,
+                self._events(folder) as events,
+                self._runs,
+            ):
                 started, fast = datetime.now(UTC), engine == FAST
                 worker = self._start_parent() if fast else self._start("stock", folder)
                 self._bind(folder, worker)
                 if fast:
                     worker.tell(str(folder))
-                run = _Watch(self._timeout, self._memory, folder, own=fast)
-                failure = run.until_it_ends(events)
-            time.sleep(_GIVEN)
+                run = _Watch(self._timeout, self._memory, current.fileno(), own=fast)
+                failure, cell = run.until_it_ends(events), run.cell
+            time.sleep(_PAUSE)
             if (folder / "executed.ipynb").exists():
                 content = (folder / "executed.ipynb").read_bytes()
                 return ended_by(content, run.ended_for) if run.ended_for else content
@@ -220,7 +224,7 @@ class Pool:
                 failure = Failure(why["kind"], why["message"])
             if failure.kind in STOPS:
                 raise STOPS[failure.kind](str(failure))
-            return failed_notebook(folder, engine, failure, started)
+            return failed_notebook(folder, engine, cell, failure, started)
         except OSError as error:
             self._still_open()
             raise OutputError(
@@ -339,7 +343,7 @@ def lost(task: Task, failure: Failure) -> bytes:
     """The notebook of a run of which nothing is known but why it has no result."""
     with tempfile.TemporaryDirectory(prefix="kzresearch-") as folder:
         task.save(Path(folder))
-        return failed_notebook(Path(folder), FAST, failure, datetime.now(UTC))
+        return failed_notebook(Path(folder), FAST, None, failure, datetime.now(UTC))
 
 
 class _Refused(Exception):  # noqa: N818
@@ -347,16 +351,27 @@ class _Refused(Exception):  # noqa: N818
 
 
 class _Watch:
-    """One run seen from outside: its cell, its time and its memory, until its process is gone."""
+    """One run seen from outside: its cell, its time and its memory, until its process is gone.
 
-    def __init__(self, timeout: float, memory: int, folder: Path, *, own: bool) -> None:
-        self._timeout, self._memory, self._folder, self._own = timeout, memory, folder, own
+    Which cell it has come to stands in a file that is open here, whatever the notebook does to its
+    folder; it is looked at every `_TICK` seconds.
+    """
+
+    def __init__(self, timeout: float, memory: int, current: int, *, own: bool) -> None:
+        self._timeout, self._memory, self._current, self._own = timeout, memory, current, own
         self._cell: int | None = None
         self._since = self._looked = time.monotonic()
         self._process: psutil.Process | None = None
         self.ended_for: Failure | None = None
         """Why the run was ended from here, where it was."""
         self._interrupted: float | None = None
+
+    @property
+    def cell(self) -> int | None:
+        """The index of the cell that it has come to; None before the first."""
+        with contextlib.suppress(ValueError):
+            self._cell = int(os.pread(self._current, 20, 0))
+        return self._cell
 
     def until_it_ends(self, events: queue.SimpleQueue[Json]) -> Failure:
         """Wait; what the run's end would mean if it left no result."""
@@ -379,8 +394,8 @@ class _Watch:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
-        if (cell := running_cell(self._folder)) != self._cell:
-            self._cell, self._since = cell, self._looked
+        if self._cell != self.cell:
+            self._since = self._looked
         if self._process is None and time.monotonic() - self._since > _PATIENCE:
             raise _Refused("the process that starts the runs does not answer")
         if self._interrupted and time.monotonic() - self._interrupted > _GRACE:

@@ -220,18 +220,17 @@ def _frame(rows: list[Json], schema: Json) -> pl.DataFrame:
     import polars as pl
 
     def column(name: str) -> pl.Series:
-        dtype, values = schema[name], [row[name] for row in rows]
+        dtype, values = schema[name], [row.get(name) for row in rows]
         if not isinstance(dtype, pl.List):
             return pl.Series(name, values, dtype)
-        row = [at for at, ones in enumerate(values) for _ in ones]
-        flat = {
-            "row": row,
-            name: pl.Series([one for ones in values for one in ones], dtype=dtype.inner),
-        }
-        lists = pl.DataFrame(flat, schema_overrides={"row": pl.Int64}).group_by("row").agg(name)
+        row = [at for at, ones in enumerate(values) for _ in ones or ()]
+        flat = [one for ones in values for one in ones or ()]
+        both = {"row": row, name: pl.Series(flat, dtype=dtype.inner)}
+        lists = pl.DataFrame(both, schema_overrides={"row": pl.Int64}).group_by("row").agg(name)
         every = pl.select(row=pl.int_range(len(values)))
         found = every.join(lists, on="row", how="left", maintain_order="left")[name]
-        return found.fill_null([])
+        given = pl.Series([ones is not None for ones in values], dtype=pl.Boolean)
+        return found.fill_null([]).zip_with(given, found)
 
     return pl.DataFrame([column(name) for name in schema])
 

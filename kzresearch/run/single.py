@@ -139,15 +139,9 @@ def run_task(folder: Path, engine: str) -> None:
     (folder / "executed.part").rename(folder / "executed.ipynb")
 
 
-def running_cell(folder: Path) -> int | None:
-    """The index of the cell that the folder's run has come to; None before the first."""
-    try:
-        return int((folder / CURRENT).read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
-def failed_notebook(folder: Path, engine: str, failure: Failure, started: datetime) -> bytes:
+def failed_notebook(
+    folder: Path, engine: str, cell: int | None, failure: Failure, started: datetime
+) -> bytes:
     """The notebook of a run whose process is gone: what its cells left, and why it ended where."""
     import nbformat
 
@@ -166,8 +160,7 @@ def failed_notebook(folder: Path, engine: str, failure: Failure, started: dateti
         notebook["cells"][index] = nbformat.from_dict(kept)
         notebook["cells"][index]["metadata"]["papermill"]["status"] = "completed"
     places = [i for i, one in enumerate(notebook["cells"]) if one["cell_type"] == "code"]
-    cell = running_cell(folder) or 0
-    where = next((i for i in places if i >= cell), places[-1] if places else None)
+    where = next((i for i in places if i >= (cell or 0)), places[-1] if places else None)
     if where is not None:
         of, text = notebook["cells"][where], f"{failure.kind}: {failure}"
         of["metadata"]["papermill"] |= {"status": "failed", "exception": True}

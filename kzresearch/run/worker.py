@@ -233,7 +233,7 @@ def _come_to_an_end() -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(5)
     atexit._run_exitfuncs()  # noqa: SLF001
-    file: Any = io.IOBase.__base__  # of which all files are; to ask an abstract class takes long
+    file: Any = io.IOBase.__base__  # what all files are; it is no abstract class, which takes long
     for one in gc.get_objects():
         if issubclass(type(one), file):
             with contextlib.suppress(Exception):

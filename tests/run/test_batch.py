@@ -73,6 +73,11 @@ def folder(tmp_path_factory) -> Path:
         "print('never')",
     )
     made(
+        place / "hangs_unseen.ipynb",
+        "import os\nos.unlink('../cell.txt')\nos.mkfifo('../cell.txt')",
+        "import time\ntime.sleep(1000)",
+    )
+    made(
         place / "hangs_in_c.ipynb",
         # a lock of the C library that is held: no signal gets through to Python
         "import ctypes\nlock = ctypes.create_string_buffer(64)\nlibrary = ctypes.CDLL(None)\n"
@@ -204,6 +209,7 @@ def test_a_changed_notebook_is_run_again_and_its_older_run_is_set_apart(tmp_path
 ENDS = {
     "fails": ("ZeroDivisionError", "division by zero", 5),
     "hangs": ("CellTimeout", "still running after {timeout} s and was stopped", 4),
+    "hangs_unseen": ("CellTimeout", "still running after {timeout} s and was stopped", 4),
     "hangs_in_c": ("CellTimeout", "still running after {timeout} s", 3),
     "exits": ("KernelDied", "ended its own process, with exit code 3", 4),
     "is_killed": ("Killed", "killed by SIGKILL", 4),
@@ -660,9 +666,11 @@ def test_a_part_of_the_table_is_what_polars_makes_of_its_rows():
         ({"n": None, "s": None}, "b", None, [one, other, one], []),
         ({"n": 2, "s": ""}, "c", -0.5, [other], ["y", "x"]),
         ({"n": 2, "s": ""}, None, 2**60, [], []),
+        (None, "of a broken record", 1.0, None, None),
     ]
     rows = [dict(zip(types, line, strict=True)) for line in values]
-    for some in (rows, rows[:1], rows[3:], []):
+    rows.append({"name": "of one that lacks them"})
+    for some in (rows, rows[:1], rows[3:4], rows[4:], []):
         found = results._frame(some, types)
         assert found.equals(pl.DataFrame(some, schema=types, orient="row"))
         assert found.schema == types

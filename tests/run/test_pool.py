@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -568,6 +567,19 @@ noted.__annotations__
 def noted(n: nosuch): pass
 noted.__annotations__
 ---
+from IPython.core.compilerop import CachingCompiler
+parse = CachingCompiler.ast_parse
+def tenfold(self, *how, **more):
+    tree = parse(self, *how, **more)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant): node.value *= 10
+    return tree
+CachingCompiler.ast_parse = tenfold
+---
+4
+---
+CachingCompiler.ast_parse = parse
+---
 from IPython.core.displayhook import DisplayHook
 DisplayHook.semicolon_at_end_of_expression = staticmethod(lambda text: "5" in text)
 ---
@@ -932,13 +944,16 @@ def test_another_kernel_means_the_stock_engine(folder, tmp_path, monkeypatch):
 
 
 def test_runs_whose_parent_is_killed_are_started_again(tmp_path):
-    task = task_of(written(tmp_path, "sleeps", [code("import time; time.sleep(1)\n'done'")]))
+    (tmp_path / "begun").mkdir()
+    begin = f"import os, time\nopen(f'{tmp_path}/begun/{{os.getpid()}}', 'w').close()"
+    task = task_of(written(tmp_path, "sleeps", [code(f"{begin}; time.sleep(1)\n'done'")]))
     said: list[str] = []
-    begun = threading.Semaphore(0)
     with Pool(2, FAST, 60, warn=said.append) as pool, ThreadPoolExecutor(2) as executor:
-        runs = [executor.submit(pool.run, task, lambda _: begun.release()) for _ in range(2)]
-        for _ in runs:
-            assert begun.acquire(timeout=30)
+        runs = [executor.submit(pool.run, task) for _ in range(2)]
+        until = time.monotonic() + 30
+        while len(list((tmp_path / "begun").iterdir())) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.01)
         parent = psutil.Process(pool._parent.process.pid)
         children = parent.children()
         os.kill(parent.pid, signal.SIGKILL)
