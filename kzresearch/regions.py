@@ -15,6 +15,7 @@ from typing import Any, cast
 import dataframely as dy
 import polars as pl
 
+from kzresearch.errors import unknown_value
 from kzresearch.language import current, say
 from kzresearch.resources import data_dir, read_texts
 from kzresearch.schemas import Regions
@@ -89,10 +90,16 @@ def change_of_bounds(region: str, period: str) -> str | None:
 
 
 def region_name(region: str) -> str:
-    """Name of a region or of the country, in the reader's language."""
+    """Name of a region or of the country, in the reader's language.
+
+    Raises UnknownValueError for another code.
+    """
     if region == COUNTRY:
         return say("Kazakhstan")
-    name: str = _by_code()[region][f"name_{current()}"]
+    known = _by_code()
+    if region not in known:
+        raise unknown_value("region", region, [*known, COUNTRY])
+    name: str = known[region][f"name_{current()}"]
     return name
 
 

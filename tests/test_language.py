@@ -9,6 +9,7 @@ import pytest
 
 import kzresearch as kz
 from kzresearch import captions, language, notebooks, records, texts
+from kzresearch.errors import UnknownValueError
 from kzresearch.figures import estimate, number, percent
 from kzresearch.form_1m import codebook
 from kzresearch.language import later, say, speaking
@@ -192,6 +193,11 @@ def test_regions_have_their_names(code, name, short):
         assert region_name("KZ-10") == name
         assert short_name("KZ-10") == short
         assert short_name("KZ-19") != short_name("KZ-75")  # a region and a city of one name
+
+
+def test_a_code_of_no_region_has_no_name():
+    with pytest.raises(UnknownValueError, match="unknown region 'KZ-751'; near matches: KZ-75, "):
+        captions.source_line("2022-12", "KZ-751")
 
 
 @pytest.mark.parametrize(
