@@ -1,5 +1,6 @@
 """A store in an object store, and workbooks read by a Dask cluster: the same reports in the end."""
 
+import contextlib
 import re
 import subprocess
 from pathlib import Path
@@ -208,6 +209,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "store"
 
 
+def serves(one: psutil.Process) -> bool:
+    """Whether it is a reader of workbooks; not one that has just ended."""
+    with contextlib.suppress(psutil.Error):
+        return any("serve()" in word for word in one.cmdline())
+    return False
+
+
 def left_on_workers(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.name.startswith("kzresearch-")]
 
@@ -222,7 +230,7 @@ def test_workers_of_a_cluster_read_the_same(folder, reports, expected, cluster):
     workers = cluster.servers[0]
 
     def readers_left() -> list[psutil.Process]:
-        return [one for one in workers.family() if any("serve()" in word for word in one.cmdline())]
+        return [one for one in workers.family() if serves(one)]
 
     until(lambda: not readers_left(), 20)
     assert left_on_workers(cluster.folder) == []
@@ -240,11 +248,7 @@ def test_a_worker_that_is_killed_costs_time_alone(folder, reports, expected, tmp
         )
 
         def reads() -> list[psutil.Process]:
-            return [
-                one
-                for one in servers[0].family()
-                if any("serve()" in word for word in one.cmdline())
-            ]
+            return [one for one in servers[0].family() if serves(one)]
 
         children = until(reads, 60, process)
         servers[0].stop()
