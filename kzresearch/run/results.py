@@ -223,9 +223,9 @@ def _frame(rows: list[Json], schema: Json) -> pl.DataFrame:
         dtype, values = schema[name], [row.get(name) for row in rows]
         if not isinstance(dtype, pl.List):
             return pl.Series(name, values, dtype)
-        row = [at for at, ones in enumerate(values) for _ in ones or ()]
+        places = [place for place, ones in enumerate(values) for _ in ones or ()]
         flat = [one for ones in values for one in ones or ()]
-        both = {"row": row, name: pl.Series(flat, dtype=dtype.inner)}
+        both = {"row": places, name: pl.Series(flat, dtype=dtype.inner)}
         lists = pl.DataFrame(both, schema_overrides={"row": pl.Int64}).group_by("row").agg(name)
         every = pl.select(row=pl.int_range(len(values)))
         found = every.join(lists, on="row", how="left", maintain_order="left")[name]
